@@ -1,0 +1,45 @@
+/* reader.h - read records by lsn and in order, from the ring when recent and from volumes when not.
+ *
+ * Owns: one block-sized window and a growing record buffer per reader. Called by: one thread per reader. Never blocks the
+ * writer: takes the store's mutex only to pin a volume.
+ * Happy path: position -> block (ring or device) -> check header, place, tags -> record header -> metadata -> data.
+ * Failure: any mismatch is DWAL_ECORRUPT with volume, block and lsn; nothing unchecked is ever handed out. */
+#ifndef DW_CORE_READ_READER_H
+#define DW_CORE_READ_READER_H
+
+#include <dwal/dwal.h>
+
+#include "core/store/store.h"
+
+/* Where recent blocks can be had from memory, and what is durable: implemented by core/write, absent for read-only logs. */
+struct dw_recent {
+    void *context;
+    /* Copy block `block` (one whole block) out of the ring. false: it is not there (any more): read the device. */
+    bool (*copy_block)(void *context, uint64_t block, void *target);
+    /* First block not durable: nothing at or beyond it may be shown. Acquire. */
+    uint64_t (*durable_block)(void *context);
+};
+
+struct dw_reader;
+struct dw_reader_stats {
+    uint64_t ring_reads, device_reads, device_read_bytes;
+};
+
+/* `read_ahead`: bytes to read from the device at once when going forwards (one block at least). `recent->context` NULL is
+ * allowed when copy_block is NULL. */
+DW_NODISCARD int dw_reader_create(struct dw_store *store, const struct dw_recent *recent, size_t read_ahead,
+                                  struct dw_reader **reader);
+void dw_reader_close(struct dw_reader *reader);
+/* Stand before the first record that starts at or after `lsn`. */
+DW_NODISCARD int dw_reader_seek(struct dw_reader *reader, uint64_t lsn);
+/* Stand before the record that starts exactly at `lsn`. DWAL_ENOTFOUND (checked by the record's own checksum), DWAL_EEND,
+ * DWAL_ETRIMMED. */
+DW_NODISCARD int dw_reader_seek_exact(struct dw_reader *reader, uint64_t lsn);
+/* Header and metadata of the next record; record->metadata points into the reader. Then data (optional), then the next.
+ * DWAL_EEND; a record that recovery dropped in a cut volume is passed over silently; so are markers and padding. */
+DW_NODISCARD int dw_reader_next(struct dw_reader *reader, struct dwal_record *record);
+/* The data of the record that next gave, checked; into `target` (data_size bytes) or, when NULL, into the reader's own buffer. */
+DW_NODISCARD int dw_reader_data(struct dw_reader *reader, struct dwal_record *record, void *target);
+void dw_reader_get_stats(const struct dw_reader *reader, struct dw_reader_stats *stats);
+
+#endif

@@ -1,0 +1,192 @@
+/* store.h - the set of volumes of one log: which exist, which is written, which come next, which go away.
+ *
+ * Owns: the superblock, the table of volumes, the blanks, the TOCs. The place where volumes live is a directory
+ * (core/store/directory.c); a raw device gets the same contract.
+ * Called by: open and close (one thread); the flusher (head, next, advance: lock-free, no system call); the maker's
+ * thread (dw_store_step); readers and trim (any thread, under the store's mutex, never on the commit path).
+ *
+ * Happy path: load -> recover (core/read, reads only) -> settle -> the maker keeps `blanks` blanks and one claimed
+ * volume ahead -> the flusher advances into it -> the maker writes the TOC of the one left behind -> trim -> retire ->
+ * recycle into a blank.
+ * Failure: no space is met by the maker (dw_store_space tells the appenders); any other failed write or sync of the
+ * store is handed to `on_failure` and the log stops.
+ * Closing: dw_store_close writes the TOC of the head with DW_TOC_OPEN and the superblock CLEAN when asked to. */
+#ifndef DW_CORE_STORE_STORE_H
+#define DW_CORE_STORE_STORE_H
+
+#include <dwal/dwal.h>
+#include <dwal/inspect.h>
+#include <stdatomic.h>
+
+#include "core/format/codec.h"
+#include "io/io.h"
+
+/* One volume in use. Rows live from load or claim until they are retired; the pointer stays valid while pinned. */
+struct dw_volume {
+    uint32_t number;
+    char name[32];        /* file name, "0000000007.vol" */
+    uint64_t base;        /* byte of the file at which the volume starts (0 in a directory) */
+    struct dw_file *file; /* open while head, next, or pinned; else NULL */
+    uint64_t file_size;   /* as found at load */
+
+    enum dw_decoded header_verdict; /* of the better copy */
+    bool is_header_doubled;         /* both copies are sound and alike */
+    struct dw_volume_info header;   /* valid when the verdict is OK or BAD_TAG */
+    enum dw_decoded toc_verdict;    /* BAD_MAGIC: none was ever written */
+    struct dw_toc_info toc;         /* valid when OK or BAD_TAG */
+    int read_error;                 /* -errno if header or TOC could not be read */
+
+    /* Gathered by the flusher while it fills this volume (or by recovery for the tail it continues); read by the maker
+     * after dw_store_advance (or at close). */
+    uint64_t first_lsn;        /* first record that starts here; DWAL_NO_LSN: none */
+    uint64_t last_start_block; /* last block in which a record starts; DWAL_NO_LSN: none */
+    uint64_t entry_count;
+    uint64_t time_first, time_last;
+    bool is_spilling; /* the content runs on into the next volume in the middle of a record */
+
+    uint32_t pins;  /* readers of this process; under the store's mutex */
+    bool is_sealed; /* has its final TOC */
+};
+
+struct dw_store;
+
+/* What the store needs from the rest of the log. All may be called from the maker's thread. */
+struct dw_store_hooks {
+    void *context;
+    uint64_t (*durable_block)(void *context); /* first block not known durable: the watermark */
+    void (*on_space)(void *context);          /* dw_store_space changed */
+    void (*on_failure)(void *context, const struct dwal_error *error); /* a write or sync of the store failed */
+    void (*on_event)(void *context, enum dwal_event_level level, const char *text);
+    dwal_table_fn *table; /* the caller's, or NULL */
+    void *table_context;
+};
+
+struct dw_store_options {
+    bool is_read_only;
+    uint32_t in_flight_blocks;      /* L of this writer */
+    uint64_t fill_bytes_per_second; /* pace while commits run */
+    bool keep_retired;
+    const struct dw_clock *clock;
+    struct dw_store_hooks hooks;
+};
+
+/* ---- making a log ---- */
+struct dw_store_create {
+    struct dw_geometry geometry;
+    uint32_t magic_number, blanks, fill_mode, in_flight_blocks;
+    uint8_t log_id[16]; /* random, from the caller */
+    uint32_t tag_key;   /* random with bit 31 set, from the caller */
+};
+/* Make volume 0, sync the names, then write the superblock (all four copies): before that the directory is no log.
+ * A crash leaves left-overs (temporaries, blanks) that the next create removes. -> DWAL_EEXIST when a superblock or any
+ * volume file is there. Errors are dwal codes (set in dwal_last_error). */
+DW_NODISCARD int dw_store_create(struct dw_disk *disk, const struct dw_store_create *what,
+                                 const struct dw_clock *clock);
+
+/* ---- load: reads only, writes nothing, removes nothing, takes no lock (see dw_store_lock) ----
+ * Reads the superblock's copies, lists the names, reads header (first copy; the second too if that one is not sound) and TOC of
+ * each volume: two reads a volume. Damage does not fail it: rows carry verdicts for recovery to judge.
+ * DWAL_ENOLOG: no superblock file and no volume. DWAL_ELOST: volumes but no superblock file. DWAL_ECORRUPT: no sound
+ * copy of the superblock. DWAL_EFOREIGN, DWAL_EVERSION (newer version or an unknown incompatible bit; an unknown
+ * ro-compat bit when not read-only), DWAL_EDEVICE, DWAL_EMEMORY. */
+DW_NODISCARD int dw_store_load(struct dw_disk *disk, const struct dw_store_options *options, struct dw_store **store);
+
+/* Take the writer's lock on the superblock and on every volume that may still be written (the tail); retries for 250 ms.
+ * DWAL_EBUSY. Not for read-only stores. Call right after load, then dw_store_reload if it had to wait. */
+DW_NODISCARD int dw_store_lock(struct dw_store *store);
+/* Is there a live writer (for read-only stores)? */
+bool dw_store_has_writer(struct dw_store *store);
+/* Read-only stores: look at superblock and names again. Rows of volumes that went away and are not pinned are dropped. */
+DW_NODISCARD int dw_store_refresh(struct dw_store *store);
+
+const struct dw_superblock_info *dw_store_superblock(const struct dw_store *store);
+/* Copies of the newest superblock that are sound, of those that should hold it (1 or 2): below 2 is REPAIRABLE. */
+uint32_t dw_store_superblock_copies(const struct dw_store *store);
+struct dw_disk *dw_store_disk(const struct dw_store *store);
+/* Rows in rising order of number. Indexes are stable until claim, retire or refresh: for open, recovery and tools. */
+size_t dw_store_volume_count(const struct dw_store *store);
+struct dw_volume *dw_store_volume_at(const struct dw_store *store, size_t index);
+struct dw_volume *dw_store_find(const struct dw_store *store, uint32_t number); /* NULL: none */
+uint64_t dw_store_read_count(const struct dw_store *store); /* device reads so far, in calls (load and pins) */
+/* A file in the directory that has a volume's or blank's shape of name but is none of ours, or is of the wrong size: 0..n. */
+size_t dw_store_stranger_count(const struct dw_store *store);
+const char *dw_store_stranger_at(const struct dw_store *store, size_t index);
+
+/* ---- settle: make recovery's decision durable, in the order that DESIGN demands ---- */
+struct dw_settle_toc { /* a full or cut volume without a final TOC */
+    uint32_t number;
+    struct dw_toc_info toc; /* all but table_length and watermark; flags CUT, SPILL as they apply */
+};
+struct dw_settlement {
+    /* The row of blocks goes on either in the tail volume itself ... */
+    bool is_continued;   /* in `tail` at block `next_block` */
+    uint32_t tail;       /* last volume with content; DW_VOLUME_NUMBER_NONE: no volume at all is in use */
+    uint64_t next_block; /* is_continued: first block to write */
+    /* ... or in a new volume whose header says that `tail` ends at `cut`. */
+    uint64_t cut;
+    uint32_t next_number; /* number for it: above every number claimed or seen */
+    /* The tail as far as it is filled (is_continued): what the flusher would have gathered. */
+    uint64_t tail_first_lsn, tail_last_start_block, tail_entry_count, tail_time_first, tail_time_last;
+    const struct dw_settle_toc *tocs; /* rising order; the cut volume's is the last when not is_continued */
+    size_t toc_count;
+    const uint32_t *read_volumes; /* volumes of which unsynced content was read: synced first */
+    size_t read_volume_count;
+    const uint32_t *abandoned; /* volumes that are not part of the log: become blanks, after the superblock */
+    size_t abandoned_count;
+    uint64_t durable_block; /* watermark to record: first block not (yet) known durable */
+};
+/* 1 sync what was read; 2 write the TOCs (calling the table hook for each); 3 claim the new volume (when not
+ * is_continued) with epoch+1; 4 superblock: epoch+1, OPEN, claimed, head; 5 abandoned volumes and left-over temporaries go.
+ * A crash between any two leaves the same evidence. Afterwards head is set, and dw_store_space is its end. */
+DW_NODISCARD int dw_store_settle(struct dw_store *store, const struct dw_settlement *settlement);
+
+/* ---- the flusher's side: no lock, no system call ---- */
+struct dw_volume *dw_store_head(struct dw_store *store); /* the volume being filled */
+struct dw_volume *dw_store_next(struct dw_store *store); /* the claimed one, or NULL */
+/* The head is full and all its blocks are durable: next becomes head; the old one waits for its TOC. Pre: next != NULL.
+ * Wakes the maker (one futex call at most). Split in two so that blocks of both volumes may be in flight: the flusher may
+ * write into `next` before it calls this. */
+void dw_store_advance(struct dw_store *store);
+/* lsn at which the last claimed volume ends: nothing may be reserved at or beyond it. Acquire. */
+uint64_t dw_store_space(const struct dw_store *store);
+/* True when the maker tried to go on and could not: appends answer DWAL_ENOSPACE instead of waiting. */
+bool dw_store_is_out_of_space(const struct dw_store *store);
+/* Volume numbers are used up: appends answer DWAL_EEXHAUSTED. */
+bool dw_store_is_exhausted(const struct dw_store *store);
+
+/* ---- the maker ---- */
+enum dw_step { DW_STEP_WORKED, DW_STEP_IDLE };
+/* One bounded piece of work, by urgency: claim the next volume; write a waiting TOC; retire what trim freed; fill one
+ * chunk of a blank. Tells in *wait_ns how long to sleep before the next step unless woken (0: at once; UINT64_MAX: until
+ * woken). Called by one thread at a time. */
+enum dw_step dw_store_step(struct dw_store *store, uint64_t *wait_ns);
+/* Sleep until woken or `wait_ns` passed; wake the maker (any thread). */
+void dw_store_maker_sleep(struct dw_store *store, uint64_t wait_ns);
+void dw_store_maker_wake(struct dw_store *store);
+
+/* ---- readers and trim: any thread ---- */
+/* Pin a volume: opens its file if need be, keeps it from being retired. DWAL_ETRIMMED / DWAL_ENOTFOUND when it is not there.
+ * In a read-only store also takes the shared PIN lock and checks that the file still is that volume. */
+DW_NODISCARD int dw_store_pin(struct dw_store *store, uint32_t number, struct dw_volume **volume);
+void dw_store_unpin(struct dw_store *store, struct dw_volume *volume);
+/* The volume that follows `number` in the chain (its header names `number` as predecessor and is part of the log), or
+ * DW_VOLUME_NUMBER_NONE. *end: lsn at which `number` ends: its full end when it runs on, the cut, or UINT64_MAX when it has
+ * no successor yet. */
+uint32_t dw_store_successor(struct dw_store *store, uint32_t number, uint64_t *end);
+/* Smallest number in the chain at or above `number`, or NONE. */
+uint32_t dw_store_first_from(struct dw_store *store, uint32_t number);
+/* Move the trim point (durable superblock before it returns), then let the maker retire. */
+DW_NODISCARD int dw_store_trim(struct dw_store *store, uint64_t before);
+uint64_t dw_store_first(const struct dw_store *store); /* trim point */
+
+struct dw_store_counts {
+    uint64_t claimed, recycled, unlinked, blanks_made, tocs_written;
+    uint32_t blanks_ready;
+};
+void dw_store_get_counts(struct dw_store *store, struct dw_store_counts *counts);
+
+/* `is_clean`: all is durable up to the end of `end_block` - 1 and `end` is the log's end: write the head's open TOC and the CLEAN
+ * superblock. Then release everything. Returns the first error (dwal code). NULL is fine. */
+int dw_store_close(struct dw_store *store, bool is_clean, uint64_t end);
+
+#endif

@@ -1,0 +1,280 @@
+/* dwal/dwal.h - a write-ahead log with direct I/O, for files and raw block devices on Linux. This header is the manual.
+ *
+ * WHAT IT PROMISES
+ *  1. Acknowledged (commit or sync returned 0, or dwal_durable() reached an entry's end) = this entry and all before it
+ *     are on stable storage.
+ *  2. After any crash the log is a prefix of append order that holds every acknowledged entry.
+ *  3. A batch is all or nothing.
+ *  4. Nothing is returned that was not appended: every read checks place and checksum.
+ *  5. What recovery or truncation dropped never comes back.
+ *  6. Damage that any witness covers is refused with place and reason, never cut off; every cut is reported.
+ *  7. Fail-stop after the first write error: what was acknowledged stays, nothing more is acknowledged.
+ *  8. A block with acknowledged bytes is not written again until it is trimmed away.
+ *  9. One writer; the second gets DWAL_EBUSY.
+ * 10. No allocation and no file-system metadata on the way append -> flush -> acknowledge.
+ * 11. A device without a dwal superblock is never written, except by an explicit format; a device in use never.
+ * 12. Old formats open for ever.
+ * What no log on one device can know: whether the last in_flight_blocks before the very end, acknowledged in the last
+ * milliseconds before a crash (before a marker or a later write followed), were lost whole by the device; and whether
+ * everything was rolled back to an older, consistent state. Give `min_lsn` at open if you know better.
+ *
+ * WORDS  entry: metadata and data that you append. record: an entry on disk. lsn: position of a record in the log's
+ * payload bytes; it grows for ever, has gaps, and is never reused. end: the lsn just behind a record. durable lsn:
+ * everything before it is on stable storage. volume: one fixed-size file. trim: drop the front of the log.
+ *
+ * THREADS  Every call on a `struct dwal` may come from any number of threads at any time, except dwal_close, which must
+ * be the last. A cursor is used by one thread at a time. After fork the child must not touch the handle.
+ *
+ * MEMORY  Buffers that you pass in are borrowed until the call returns; append copies once. Buffers that a cursor gives
+ * out are valid until the next call on that cursor.
+ *
+ * RESULTS  0, or a negative code of dwal/error.h. Calls that "never block" may still wait for a CPU. */
+#ifndef DWAL_DWAL_H
+#define DWAL_DWAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <dwal/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DWAL_VERSION_MAJOR 0
+#define DWAL_VERSION_MINOR 1
+#define DWAL_VERSION_PATCH 0
+const char *dwal_version(void); /* "0.1.0" */
+
+typedef struct dwal dwal;
+typedef struct dwal_cursor dwal_cursor;
+
+#define DWAL_PART_SIZE_MAX 0x7ffffffbu /* 2^31-5: longest metadata, longest data */
+
+/* ---- options -------------------------------------------------------------------------------------------------------
+ * Zero means default everywhere. Initialise with DWAL_OPTIONS_INIT, then set what you want. */
+
+enum dwal_fill { /* how a blank volume is made before it is used */
+                 DWAL_FILL_DEFAULT = 0,
+                 DWAL_FILL_ZERO = 1,     /* write zeros, sync once: every later write is a pure overwrite (default) */
+                 DWAL_FILL_ALLOCATE = 2, /* fallocate only: quick to make, each first write costs about 2.5 x more */
+                 DWAL_FILL_ALLOCATE_ZERO = 3, /* fallocate, then write zeros: fewer extents on a busy file system */
+};
+enum dwal_mode {
+    DWAL_WRITE = 0,     /* append and read; takes the writer's lock */
+    DWAL_READ_ONLY = 1, /* never writes a byte; works beside a live writer (then it sees entries below the highest
+                         * watermark on disk, a few milliseconds behind) and on media that cannot be written */
+    DWAL_REPORT = 2,    /* read-only; opens also what recovery refuses and lists the damage instead (dwal_damage) */
+};
+enum dwal_recovery {
+    DWAL_STRICT = 0,   /* a last block that neither checks nor looks unwritten is refused (default) */
+    DWAL_TOLERANT = 1, /* ... is cut off: for devices whose sectors can tear. Acknowledged entries are still never lost
+                        * where a witness covers them */
+};
+
+/* What happened that a person should know (recovery's report, a slow device, a failed callback). Not on the commit
+ * path. Called from any of dwal's threads and from open. `text` is valid during the call. */
+enum dwal_event_level { DWAL_EVENT_ERROR = 0, DWAL_EVENT_WARNING = 1, DWAL_EVENT_INFO = 2, DWAL_EVENT_DEBUG = 3 };
+typedef void dwal_event_fn(void *context, enum dwal_event_level level, const char *text);
+
+/* Called (by the maker thread) once for each volume when all of it is durable, in order, before its table of contents
+ * is written. `first` and `end`: lsns of this volume's content; entries with first <= lsn < end start in it; `spill`:
+ * the last of them runs on into the next volume. Write at most `capacity` bytes to `table`, return how many; a
+ * longer answer is an error: the log stops with DWAL_ETABLE. Must not call back into the log except for dwal_durable
+ * and dwal_read. After a crash it is called again at open for a volume whose table had not been written. */
+typedef uint64_t dwal_table_fn(void *context, uint32_t volume, uint64_t first, uint64_t end, bool spill, void *table,
+                               uint32_t capacity);
+
+/* Called (by the thread that flushes) after the durable lsn advanced or the log failed (then durable is unchanged and
+ * `failure` is the code). Keep it short, never block, never call append, commit or sync in it. */
+typedef void dwal_durable_fn(void *context, uint64_t durable, int failure);
+
+struct dwal_options {
+    size_t size; /* sizeof(struct dwal_options): lets old programs run with new libraries */
+
+    /* Fixed when a log is created; at open they may stay 0, or must agree (else DWAL_EARGUMENT). */
+    uint64_t volume_size;  /* bytes; default 64 MiB; multiple of the block; at most 4 GiB */
+    uint32_t sector_size;  /* 512 (default) or 4096: the unit that the device is assumed to write whole */
+    uint32_t block_size;   /* bytes; default 4096 (or the device's larger physical block); unit of flush */
+    uint32_t toc_length;   /* bytes for your table of contents in each volume; default 0: no callback */
+    uint32_t magic_number; /* your own; checked at open when not 0 (DWAL_EMAGIC) */
+    uint32_t blanks;       /* blanks to keep ready, 1..255; default 4 */
+    enum dwal_fill fill;
+
+    /* Of one open. */
+    enum dwal_mode mode;
+    enum dwal_recovery recovery;
+    uint64_t min_lsn;               /* a witness of your own: an lsn that you know to have been durable */
+    uint64_t ring_size;             /* bytes of the in-memory ring, a power of two of blocks; default 8 MiB */
+    uint32_t in_flight_writes;      /* durable writes in flight, 1..4; default 4 (the sync backend uses 1) */
+    uint32_t write_size_max;        /* largest single write, bytes; default 1 MiB */
+    const char *backend;            /* "sync", "uring" or NULL: chosen at open */
+    uint32_t marker_delay_ms;       /* idle time before a marker block is written; default 10; UINT32_MAX: never */
+    uint32_t fill_bytes_per_second; /* pace of blank filling while commits run, in KiB/s; default 0: 64 MiB/s;
+                                     * full speed when a blank is needed at once */
+    uint32_t stall_report_ms;       /* report a write that takes longer through `event`; default 1000 */
+    bool is_unsafe_buffered;        /* allow a file system without O_DIRECT (tmpfs): for experiments only */
+    bool keep_retired;              /* unlink nothing beyond the blanks wanted: retired volumes all become blanks */
+
+    dwal_event_fn *event;
+    dwal_table_fn *table;
+    dwal_durable_fn *durable;
+    void *context; /* first argument of all callbacks */
+};
+#define DWAL_OPTIONS_INIT                                                                                              \
+    {                                                                                                                  \
+        .size = sizeof(struct dwal_options)                                                                            \
+    }
+
+/* ---- life ----------------------------------------------------------------------------------------------------------*/
+
+/* Make an empty log in directory `path` (made with mode 0700 if missing). Writes the superblock last, so a crash leaves
+ * either a log or no log. Blocks for the time of filling one volume.
+ * DWAL_EEXIST, DWAL_EARGUMENT, DWAL_EUNSUPPORTED, DWAL_ENOSPACE, DWAL_EPERMISSION, DWAL_EDEVICE. */
+int dwal_create(const char *path, const struct dwal_options *options);
+
+/* Open a log, recover what a crash left, start the maker and the flusher. `options` may be NULL. On 0 *log is yours
+ * until dwal_close; on failure *log is NULL. Blocks: a few reads per volume, and a scan of what no TOC covers.
+ * DWAL_ENOLOG, DWAL_EBUSY, DWAL_EARGUMENT, DWAL_EMAGIC, DWAL_EVERSION, DWAL_EFOREIGN, DWAL_ECORRUPT, DWAL_ELOST,
+ * DWAL_EROLLBACK, DWAL_EUNCERTAIN, DWAL_EDEVICE, DWAL_EPERMISSION, DWAL_EMEMORY. */
+int dwal_open(const char *path, const struct dwal_options *options, dwal **log);
+
+/* Make everything durable, write the table of contents, record the clean end, release all. The handle is gone
+ * whatever is returned. NULL is fine. Returns the first error met: then the log opens with recovery. */
+int dwal_close(dwal *log);
+
+/* ---- writing -------------------------------------------------------------------------------------------------------*/
+
+/* What to append. Either part may be empty (count 0). */
+struct dwal_entry {
+    const struct iovec *metadata;
+    const struct iovec *data;
+    int metadata_count;
+    int data_count;
+    uint16_t user; /* 16 bits of your own in the record's header */
+};
+
+/* Append one entry to the ring: it is ordered, and will be durable when dwal_durable() >= *end. Copies once; no lock,
+ * no allocation, no system call while the ring has room; waits (counted in the statistics) when it has none.
+ * `lsn`, `end` may be NULL. DWAL_ETOOBIG, DWAL_ENOSPACE, DWAL_EFAILED, DWAL_EREADONLY, DWAL_EEXHAUSTED: nothing was
+ * appended. An entry that streams through the ring (larger than it) may also get DWAL_EFAILED in its middle: recovery
+ * will drop it. */
+int dwal_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end);
+
+/* The same, but never waits for ring room: DWAL_EFULL instead. */
+int dwal_try_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end);
+
+/* Append `count` entries (at least 1) that recovery keeps or drops together. `lsns` (may be NULL) gets `count` lsns. */
+int dwal_append_batch(dwal *log, const struct dwal_entry *entries, size_t count, uint64_t *lsns, uint64_t *end);
+
+/* Append and wait until durable. Returns 0 only when it is. */
+int dwal_commit(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end);
+
+/* Wait until everything before `end` is durable (an `end` that append gave; one beyond the appended is
+ * DWAL_EARGUMENT). DWAL_EFAILED: it is unknown whether it is durable; recovery will tell. */
+int dwal_sync(dwal *log, uint64_t end);
+
+/* As dwal_sync with a limit in nanoseconds: DWAL_ETIMEOUT. The flush goes on. */
+int dwal_sync_for(dwal *log, uint64_t end, uint64_t timeout_ns);
+
+/* Ask that everything before `end` be made durable soon; does not wait. Completion: dwal_durable, the callback, or the
+ * eventfd. */
+int dwal_flush(dwal *log, uint64_t end);
+
+/* Everything before it is on stable storage. Never blocks; only grows. */
+uint64_t dwal_durable(const dwal *log);
+/* The end of what has been appended (it moves while others append). Never blocks. */
+uint64_t dwal_end(const dwal *log);
+/* The first lsn that can be read: the trim point. */
+uint64_t dwal_first(const dwal *log);
+/* 0, or the first cause if the log stopped (a code of dwal/error.h); `error` (may be NULL) gets its details. */
+int dwal_failure(const dwal *log, struct dwal_error *error);
+
+/* An eventfd that becomes readable when the durable lsn advances (or the log fails). Owned by the log: poll and read it,
+ * do not close it. Made at the first call. *fd is valid until dwal_close. */
+int dwal_eventfd(dwal *log, int *fd);
+
+/* Drop everything before `before` (at most dwal_durable()). The trim point is durable when this returns 0; volumes wholly
+ * before it are recycled later, when no reader has them pinned. Trimming to a smaller lsn than before does nothing. */
+int dwal_trim(dwal *log, uint64_t before);
+
+/* ---- reading -------------------------------------------------------------------------------------------------------*/
+
+struct dwal_record {
+    uint64_t lsn;
+    uint64_t end;
+    uint32_t volume; /* in which it starts */
+    uint32_t metadata_size;
+    uint32_t data_size;
+    uint16_t user;
+    uint8_t type;         /* 1: entry */
+    bool more_of_batch;   /* the next record belongs to the same batch */
+    const void *metadata; /* dwal_cursor_*: valid until the next call on the cursor; NULL when not read */
+    const void *data;     /* likewise */
+};
+
+/* Read one durable record by its lsn into the caller's buffer: metadata, then data, right behind one another; record
+ * points into `buffer`. DWAL_EBUFFER: record->metadata_size and data_size tell what is needed. DWAL_ENOTFOUND,
+ * DWAL_ETRIMMED, DWAL_EEND (not durable yet), DWAL_ECORRUPT, DWAL_EDEVICE. Recent entries come from memory. */
+int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_record *record);
+
+/* A cursor that stands before the first record that starts at or after `lsn` (0: the oldest). It pins what it reads:
+ * the volume it stands in is not recycled under it. Never blocks the writer. */
+int dwal_cursor_open(dwal *log, uint64_t lsn, dwal_cursor **cursor);
+/* The next durable record, with metadata and data. DWAL_EEND when there is none yet; call again later, or dwal_wait. */
+int dwal_cursor_next(dwal_cursor *cursor, struct dwal_record *record);
+/* The next record with its metadata only; then, if you want, its data. Skipped data is not read from the device. */
+int dwal_cursor_next_metadata(dwal_cursor *cursor, struct dwal_record *record);
+int dwal_cursor_data(dwal_cursor *cursor, struct dwal_record *record);
+void dwal_cursor_close(dwal_cursor *cursor); /* NULL is fine */
+
+/* Wait until the durable lsn is above `beyond` (of a read-only log: until more can be read). DWAL_ETIMEOUT. */
+int dwal_wait(dwal *log, uint64_t beyond, uint64_t timeout_ns);
+
+/* ---- statistics ----------------------------------------------------------------------------------------------------*/
+
+/* A log-linear histogram of nanoseconds: 64 counts per power of two, so a value is told to within 1.6 %. */
+enum { DWAL_HISTOGRAM_BUCKETS = 64 * 32 };
+struct dwal_histogram {
+    uint64_t count, sum, max;
+    uint64_t buckets[DWAL_HISTOGRAM_BUCKETS];
+};
+uint64_t dwal_histogram_percentile(const struct dwal_histogram *histogram, double percent); /* e.g. 99.9 */
+
+enum dwal_stage {
+    DWAL_STAGE_RESERVE_WAIT, /* append waited for ring room */
+    DWAL_STAGE_PUBLISH_GAP,  /* the flusher waited for an appender that had reserved and not yet copied */
+    DWAL_STAGE_QUEUE_WAIT,   /* from the request for durability to the start of the write that covers it */
+    DWAL_STAGE_SUBMIT,       /* handing the write to the kernel (asynchronous backends) */
+    DWAL_STAGE_DEVICE,       /* the write itself */
+    DWAL_STAGE_WAKE,         /* from the durable lsn's advance to the waiter's return */
+    DWAL_STAGE_COMMIT,       /* whole commit, as the caller saw it */
+    DWAL_STAGE_COUNT
+};
+const char *dwal_stage_name(enum dwal_stage stage);
+
+struct dwal_stats {
+    size_t size; /* set to sizeof(struct dwal_stats) before the call */
+    uint64_t appends, batches, commits, syncs;
+    uint64_t payload_bytes; /* record bytes appended */
+    uint64_t written_bytes; /* block bytes written, padding and markers included */
+    uint64_t writes;        /* durable writes */
+    uint64_t blocks, padded_blocks, markers;
+    uint64_t lone_commits; /* commits whose caller wrote itself */
+    uint64_t reserve_waits, publish_gaps, space_waits;
+    uint64_t wakes; /* futex calls that woke somebody */
+    uint64_t volumes_claimed, volumes_recycled, volumes_unlinked, blanks_made, tocs_written;
+    uint64_t stalls; /* writes that took longer than stall_report_ms */
+    uint64_t ring_reads, device_reads, device_read_bytes;
+    uint64_t memory_bytes; /* held by this process for dwal */
+    struct dwal_histogram stages[DWAL_STAGE_COUNT];
+};
+/* A copy of the counters; each is exact, together they are not of one instant. */
+int dwal_get_stats(dwal *log, struct dwal_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,87 @@
+/* dwal/error.h - every code that a call of dwal can answer, what it means, and what the caller should do.
+ *
+ * A call that can fail returns 0 or one of these negative codes; nothing else, and errno is neither set nor to be read.
+ * The details (volume, block, lsn, file, the system's own errno) of the last failure in this thread are in
+ * dwal_last_error(). */
+#ifndef DWAL_ERROR_H
+#define DWAL_ERROR_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*      X(name, number, what it means, what the caller should do) */
+/* clang-format off */
+#define DWAL_ERRORS(X)                                                                                                 \
+    X(DWAL_EARGUMENT, -1001, "an argument or option is not allowed", "correct the call; the text names the argument")  \
+    X(DWAL_ETOOBIG, -1002, "metadata or data is longer than 2^31-5 bytes", "split the entry")                          \
+    X(DWAL_EBUSY, -1003, "another writer holds the log", "close the other writer, or open read-only")                  \
+    X(DWAL_EEXIST, -1004, "there is already a log", "open it, or choose another path")                                 \
+    X(DWAL_ENOLOG, -1005, "there is no log at this path", "create one first (dwal init), or correct the path")         \
+    X(DWAL_ECORRUPT, -1006, "bytes that were durable are damaged", "restore from a replica or backup; dwal verify "    \
+      "lists the damage, dwal repair cuts the log at a place that you choose")                                         \
+    X(DWAL_ELOST, -1007, "a part of the log that was durable is missing", "bring the missing file or bytes back, or "  \
+      "restore from a replica or backup")                                                                              \
+    X(DWAL_EROLLBACK, -1008, "one part of the log is older than another", "restore all files from the same moment")    \
+    X(DWAL_EFOREIGN, -1009, "this belongs to another log, or is no file of dwal", "take the file out of the directory")\
+    X(DWAL_EVERSION, -1010, "the log was written by a newer dwal", "use that version or a newer one")                  \
+    X(DWAL_EDEVICE, -1011, "the device or file system answered with an error", "see the error's system code; check "   \
+      "the device, then close and open again")                                                                         \
+    X(DWAL_ENOSPACE, -1012, "no volume is ready and none can be made", "trim the log or free space, then append "      \
+      "again: nothing is lost")                                                                                        \
+    X(DWAL_EFAILED, -1013, "the log stopped at an earlier error", "close it, see dwal_failure() for the first cause, " \
+      "open it again")                                                                                                 \
+    X(DWAL_EREADONLY, -1014, "the log is open read-only", "open it for writing")                                       \
+    X(DWAL_ENOTFOUND, -1015, "no record starts at this lsn", "use an lsn that append or a cursor gave")                \
+    X(DWAL_ETRIMMED, -1016, "this lsn is before the trim point", "start at dwal_first_lsn()")                          \
+    X(DWAL_EEND, -1017, "no further durable record for now", "wait with dwal_wait, or stop")                           \
+    X(DWAL_EBUFFER, -1018, "the caller's buffer is too small", "call again with a buffer of the size given")           \
+    X(DWAL_EFULL, -1019, "the ring is full and the call was told not to wait", "append again later")                   \
+    X(DWAL_ETABLE, -1020, "the caller's table of contents is longer than toc_length", "mend the callback, close and "  \
+      "open the log; all entries are safe")                                                                            \
+    X(DWAL_EUNSUPPORTED, -1021, "this file system or kernel lacks something that dwal needs", "use another place; the "\
+      "text names what is missing")                                                                                    \
+    X(DWAL_EEXHAUSTED, -1022, "volume numbers are used up (2^31 of them)", "start a new log")                          \
+    X(DWAL_EMEMORY, -1023, "no memory", "free memory, then call again")                                                \
+    X(DWAL_ECLOSED, -1024, "the log is being closed", "stop using the handle")                                         \
+    X(DWAL_ETIMEOUT, -1025, "the time given is over", "call again, or stop waiting")                                   \
+    X(DWAL_EMAGIC, -1026, "the application's magic number differs", "open with the number given at creation")          \
+    X(DWAL_EPERMISSION, -1027, "the file system does not permit it", "change owner, mode or mount")                    \
+    X(DWAL_EUNCERTAIN, -1028, "the end of the log neither checks nor looks unwritten", "if a crash can tear a single " \
+      "sector here, open with DWAL_TOLERANT; else treat as DWAL_ECORRUPT")
+
+/* clang-format on */
+enum dwal_error_code {
+    DWAL_OK = 0,
+#define DWAL_ERROR_ENUM(name, number, meaning, action) name = (number),
+    DWAL_ERRORS(DWAL_ERROR_ENUM)
+#undef DWAL_ERROR_ENUM
+};
+
+#define DWAL_NO_VOLUME UINT32_MAX
+#define DWAL_NO_LSN    UINT64_MAX
+
+/* Where and why the last failing call of this thread failed. Fields that do not apply hold DWAL_NO_VOLUME,
+ * DWAL_NO_LSN or 0. */
+struct dwal_error {
+    int code;        /* enum dwal_error_code */
+    int system_code; /* errno of the system call behind it, or 0 */
+    uint32_t volume; /* volume number */
+    uint32_t reserved;
+    uint64_t block; /* block number */
+    uint64_t lsn;
+    char text[400]; /* one English sentence: what, where, what to do; always terminated */
+};
+
+/* Of the last failing call in this thread; valid until the next failing call in this thread. Never NULL. */
+const struct dwal_error *dwal_last_error(void);
+const char *dwal_error_name(int code);    /* "DWAL_EBUSY"; "unknown" for others. Static text. */
+const char *dwal_error_meaning(int code); /* static text */
+const char *dwal_error_action(int code);  /* static text */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
