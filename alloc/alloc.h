@@ -22,8 +22,8 @@ void dw_free(void *memory); /* NULL is fine */
 DW_NODISCARD void *dw_alloc_io(size_t size, size_t alignment);
 void dw_free_io(void *memory);
 
-/* A large mapping, pre-faulted, huge pages where the kernel gives them, never part of a core dump's surprise:
- * for the ring. Free with the same size. */
+/* A large mapping, zeroed and pre-faulted, on huge pages where the kernel gives them: for the ring. `size` is a multiple of
+ * 4096. Not in core dumps, and not there in a child after fork. Free with the same size. */
 DW_NODISCARD void *dw_map(size_t size);
 void dw_unmap(void *memory, size_t size);
 

@@ -1,0 +1,222 @@
+/* alloc.c - memory from libc and from the kernel, counted, with a switch that makes the n-th allocation fail.
+ *
+ * Owns: three global counters and the fail-at word; every block knows its own size in a small head in front of it.
+ * Called by: every room, on any thread.
+ * Happy path: libc gives size + head; the head keeps the size and a mark of its kind; the caller gets what follows.
+ * Failure: NULL (out of memory, a size that overflows, or the test hook). A block that is given back to the wrong
+ *          function, twice, or with an overwritten head stops the process: it is a programmer's error.
+ * Closing: nothing to close. */
+#include "alloc/alloc.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+enum { IO_ALIGNMENT_MIN = 4096, HUGE_PAGE_SIZE = 2 << 20 };
+
+/* 32 bytes, so that what follows keeps the alignment that malloc gives (16). */
+struct head {
+    uint64_t mark;
+    size_t size;  /* as asked for */
+    void *origin; /* what libc gave */
+    uint64_t spare;
+};
+_Static_assert(sizeof(struct head) % _Alignof(max_align_t) == 0, "the head keeps the alignment");
+
+#define MARK_PLAIN UINT64_C(0x6477616c6c6f6331)
+#define MARK_IO    UINT64_C(0x6477616c6c6f6332)
+#define MARK_FREED UINT64_C(0x6477616c66726565)
+
+/* Relaxed everywhere: counters of their own, nothing is published through them. */
+static _Atomic uint64_t allocation_count;
+static _Atomic uint64_t held_bytes;
+
+/* Bit 63: sticky. Bits 0..62: allocations left until one fails (1: the next), 0: off. */
+#define FAIL_STICKY (UINT64_C(1) << 63)
+static _Atomic uint64_t fail_word;
+
+/* Counts one allocation; true when the test hook wants it to fail. */
+static bool is_failing(void)
+{
+    atomic_fetch_add_explicit(&allocation_count, 1, memory_order_relaxed);
+    uint64_t word = atomic_load_explicit(&fail_word, memory_order_relaxed);
+    for (;;) {
+        uint64_t left = word & ~FAIL_STICKY;
+        if (DW_LIKELY(left == 0))
+            return false;
+        bool is_now = left == 1;
+        uint64_t after = !is_now ? word - 1 : (word & FAIL_STICKY) ? word : 0;
+        if (atomic_compare_exchange_weak_explicit(&fail_word, &word, after, memory_order_relaxed, memory_order_relaxed))
+            return is_now;
+    }
+}
+
+static void count_held(size_t more, size_t less)
+{
+    atomic_fetch_add_explicit(&held_bytes, (uint64_t)more - (uint64_t)less, memory_order_relaxed);
+}
+
+static struct head *head_of(void *memory, uint64_t mark)
+{
+    struct head *head = (struct head *)memory - 1;
+    dw_assert(head->mark == mark);
+    return head;
+}
+
+void *dw_alloc(size_t size)
+{
+    dw_assert(size > 0);
+    if (is_failing() || size > PTRDIFF_MAX - sizeof(struct head))
+        return NULL;
+    struct head *head = calloc(1, sizeof *head + size);
+    if (!head)
+        return NULL;
+    head->mark = MARK_PLAIN;
+    head->size = size;
+    head->origin = head;
+    count_held(size, 0);
+    return head + 1;
+}
+
+void *dw_realloc(void *memory, size_t size)
+{
+    dw_assert(size > 0);
+    if (!memory)
+        return dw_alloc(size);
+    struct head *head = head_of(memory, MARK_PLAIN);
+    if (is_failing() || size > PTRDIFF_MAX - sizeof(struct head))
+        return NULL;
+    size_t before = head->size;
+    struct head *moved = realloc(head, sizeof *head + size);
+    if (!moved)
+        return NULL;
+    moved->size = size;
+    moved->origin = moved;
+    count_held(size, before);
+    return moved + 1;
+}
+
+static void give_back(void *memory, uint64_t mark)
+{
+    if (!memory)
+        return;
+    struct head *head = head_of(memory, mark);
+    void *origin = head->origin;
+    count_held(0, head->size);
+    head->mark = MARK_FREED;
+    free(origin);
+}
+
+void dw_free(void *memory)
+{
+    give_back(memory, MARK_PLAIN);
+}
+
+void *dw_alloc_io(size_t size, size_t alignment)
+{
+    dw_assert(size > 0);
+    dw_assert(dw_is_power_of_two(alignment));
+    if (alignment < IO_ALIGNMENT_MIN)
+        alignment = IO_ALIGNMENT_MIN;
+    if (is_failing() || size > PTRDIFF_MAX - alignment)
+        return NULL;
+    void *origin = NULL;
+    /* One unit of alignment in front: its last bytes are the head. */
+    if (posix_memalign(&origin, alignment, alignment + size) != 0)
+        return NULL;
+    unsigned char *memory = (unsigned char *)origin + alignment;
+    memset(memory, 0, size);
+    struct head *head = (struct head *)(void *)memory - 1;
+    *head = (struct head){.mark = MARK_IO, .size = size, .origin = origin};
+    count_held(size, 0);
+    return memory;
+}
+
+void dw_free_io(void *memory)
+{
+    give_back(memory, MARK_IO);
+}
+
+/* Make every page present and writable now, so that no append meets a page fault. */
+static bool populate(unsigned char *memory, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+    if (madvise(memory, size, MADV_POPULATE_WRITE) == 0)
+        return true;
+    if (errno != EINVAL) /* EINVAL: a kernel before 5.14 */
+        return false;
+#endif
+    for (size_t at = 0; at < size; at += IO_ALIGNMENT_MIN)
+        *(volatile unsigned char *)(memory + at) = 0;
+    return true;
+}
+
+/* A mapping whose start lies on a huge page: map one huge page more and give back what is over on both sides. */
+static unsigned char *map_huge_aligned(size_t size)
+{
+    if (size > PTRDIFF_MAX - HUGE_PAGE_SIZE)
+        return NULL;
+    size_t whole = size + HUGE_PAGE_SIZE;
+    unsigned char *raw = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (raw == MAP_FAILED)
+        return NULL;
+    size_t before = (size_t)(dw_align_up((uintptr_t)raw, HUGE_PAGE_SIZE) - (uintptr_t)raw);
+    if (before > 0)
+        munmap(raw, before);
+    if (whole - before > size)
+        munmap(raw + before + size, whole - before - size);
+    return raw + before;
+}
+
+void *dw_map(size_t size)
+{
+    dw_assert(size > 0);
+    dw_assert(dw_is_aligned(size, IO_ALIGNMENT_MIN));
+    if (is_failing())
+        return NULL;
+    unsigned char *memory = map_huge_aligned(size);
+    if (!memory)
+        return NULL;
+    /* Wishes, all of them: the kernel may not know them. The advice comes before the first touch, because a page that
+     * is present as a small one stays small (so MAP_POPULATE would come too early). */
+    (void)madvise(memory, size, MADV_HUGEPAGE);
+    (void)madvise(memory, size, MADV_DONTDUMP);
+    /* A fork would make every page copy-on-write: page faults on the way of an append. The child has no business here. */
+    (void)madvise(memory, size, MADV_DONTFORK);
+    if (!populate(memory, size)) {
+        munmap(memory, size);
+        return NULL;
+    }
+    count_held(size, 0);
+    return memory;
+}
+
+void dw_unmap(void *memory, size_t size)
+{
+    if (!memory)
+        return;
+    int result = munmap(memory, size);
+    dw_assert(result == 0);
+    count_held(0, size);
+}
+
+uint64_t dw_alloc_count(void)
+{
+    return atomic_load_explicit(&allocation_count, memory_order_relaxed);
+}
+
+uint64_t dw_alloc_bytes(void)
+{
+    return atomic_load_explicit(&held_bytes, memory_order_relaxed);
+}
+
+void dw_alloc_fail_at(uint64_t n, bool is_sticky)
+{
+    dw_assert((n & FAIL_STICKY) == 0);
+    atomic_store_explicit(&fail_word, n == 0 ? 0 : n | (is_sticky ? FAIL_STICKY : 0), memory_order_relaxed);
+}
