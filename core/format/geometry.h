@@ -94,17 +94,23 @@ static inline size_t dw_toc_area_size(const struct dw_geometry *g)
 {
     return (size_t)g->toc_blocks * g->block_size;
 }
+/* q / (S-4), with a constant divisor (a multiplication) for each of the two sector sizes: this is on the append path. */
+static inline uint32_t dw_sector_of_payload(const struct dw_geometry *g, uint32_t q)
+{
+    return g->sector_size == 512 ? q / (512 - DW_TAG_SIZE) : q / (4096 - DW_TAG_SIZE);
+}
 /* Byte of a block at which payload offset `offset` lies (offset < P). */
 static inline uint32_t dw_byte_of_payload(const struct dw_geometry *g, uint32_t offset)
 {
     uint32_t q = offset + (DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE);
-    return q + DW_TAG_SIZE + DW_TAG_SIZE * (q / (g->sector_size - DW_TAG_SIZE));
+    return q + DW_TAG_SIZE + DW_TAG_SIZE * dw_sector_of_payload(g, q);
 }
 /* How many payload bytes follow payload offset `offset` (that one included) before the next tag or the block's end. */
 static inline uint32_t dw_payload_run(const struct dw_geometry *g, uint32_t offset)
 {
     uint32_t q = offset + (DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE);
-    return (g->sector_size - DW_TAG_SIZE) - q % (g->sector_size - DW_TAG_SIZE);
+    uint32_t step = g->sector_size - DW_TAG_SIZE;
+    return step - (q - dw_sector_of_payload(g, q) * step);
 }
 
 #endif
