@@ -42,6 +42,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* these are exported, also from a library compiled with -fvisibility=hidden */
+#endif
 
 #define DWAL_VERSION_MAJOR 0
 #define DWAL_VERSION_MINOR 1
@@ -253,7 +256,7 @@ enum dwal_stage {
     DWAL_STAGE_COMMIT,       /* whole commit, as the caller saw it */
     DWAL_STAGE_COUNT
 };
-const char *dwal_stage_name(enum dwal_stage stage);
+const char *dwal_stage_name(enum dwal_stage stage); /* "reserve wait", ... static text */
 
 struct dwal_stats {
     size_t size; /* set to sizeof(struct dwal_stats) before the call */
@@ -274,6 +277,9 @@ struct dwal_stats {
 /* A copy of the counters; each is exact, together they are not of one instant. */
 int dwal_get_stats(dwal *log, struct dwal_stats *stats);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -11,6 +11,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* these are exported, also from a library compiled with -fvisibility=hidden */
+#endif
 
 /*      X(name, number, what it means, what the caller should do) */
 /* clang-format off */
@@ -81,6 +84,9 @@ const char *dwal_error_name(int code);    /* "DWAL_EBUSY"; "unknown" for others.
 const char *dwal_error_meaning(int code); /* static text */
 const char *dwal_error_action(int code);  /* static text */
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

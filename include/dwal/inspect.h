@@ -8,6 +8,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* these are exported, also from a library compiled with -fvisibility=hidden */
+#endif
 
 /* The verdict of recovery: one label for one row of the decision table in core/FORMAT.md. */
 enum dwal_verdict {
@@ -118,6 +121,9 @@ int dwal_dump(const char *path, const struct dwal_options *options, dwal_item_fn
 int dwal_repair(const char *path, const struct dwal_options *options, uint64_t cut, const char *save,
                 struct dwal_report *report);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* these are exported, also from a library compiled with -fvisibility=hidden */
+#endif
 
 struct dwal_scan {
     size_t size;           /* sizeof(struct dwal_scan) */
@@ -37,6 +40,9 @@ struct dwal_scan {
 struct dwal_report;
 int dwal_scan_log(const char *path, const struct dwal_scan *scan, struct dwal_report *report);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif
