@@ -152,7 +152,7 @@ static bool populate(unsigned char *memory, size_t size)
         return false;
 #endif
     for (size_t at = 0; at < size; at += IO_ALIGNMENT_MIN)
-        *(volatile unsigned char *)(memory + at) = 0;
+        *(volatile unsigned char *)(memory + at) = 0; /* volatile: the store must happen, for its page fault */
     return true;
 }
 

@@ -228,8 +228,9 @@ int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_re
 int dwal_cursor_open(dwal *log, uint64_t lsn, dwal_cursor **cursor);
 /* The next durable record, with metadata and data. DWAL_EEND when there is none yet; call again later, or dwal_wait. */
 int dwal_cursor_next(dwal_cursor *cursor, struct dwal_record *record);
-/* The next record with its metadata only; then, if you want, its data. Skipped data is not read from the device. */
+/* The next record with its metadata only. Data that is then skipped is not read from the device. */
 int dwal_cursor_next_metadata(dwal_cursor *cursor, struct dwal_record *record);
+/* The data of the record that dwal_cursor_next_metadata gave, into the same `record`. */
 int dwal_cursor_data(dwal_cursor *cursor, struct dwal_record *record);
 void dwal_cursor_close(dwal_cursor *cursor); /* NULL is fine */
 
@@ -256,7 +257,7 @@ enum dwal_stage {
     DWAL_STAGE_COMMIT,       /* whole commit, as the caller saw it */
     DWAL_STAGE_COUNT
 };
-const char *dwal_stage_name(enum dwal_stage stage); /* "reserve wait", ... static text */
+const char *dwal_stage_name(enum dwal_stage stage); /* for people; static text */
 
 struct dwal_stats {
     size_t size; /* set to sizeof(struct dwal_stats) before the call */

@@ -86,6 +86,7 @@ struct dwal_info {
     uint32_t feature_compat, feature_ro_compat, feature_incompat;
     uint32_t payload_size, data_blocks; /* P and D: lsn = (volume * D + block) * P + offset */
 };
+/* Reads the superblock and the names of the directory; takes no lock. */
 int dwal_get_info(const char *path, const struct dwal_options *options, struct dwal_info *info);
 
 /* Every structure of a log (directory) or of one volume file, in the order on disk, also of damaged ones. */

@@ -35,9 +35,9 @@ struct dwal_scan {
     bool (*stop)(void *context);
 };
 
+struct dwal_report;
 /* 0: came to the end, which is a clean end or a tear (see `report`). Else the code of the damage met; the entries before
  * it were delivered. `report` (may be NULL) is the same value that dwal_verify gives. */
-struct dwal_report;
 int dwal_scan_log(const char *path, const struct dwal_scan *scan, struct dwal_report *report);
 
 #ifdef __GNUC__
