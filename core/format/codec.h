@@ -1,7 +1,9 @@
 /* codec.h - bytes <-> meaning, with a verdict. Pure: no I/O, no threads, no allocation, no global state.
  *
  * Called by: store, write, read and inspect, on any thread. Decoders take any bytes whatever: they read only inside
- * the given size, never trust a length before its checksum, and answer with a verdict, never with an assertion. */
+ * the given size, never trust a length before its checksum, and answer with a verdict, never with an assertion.
+ * Encoders assert the invariants that the decoders check: what is written can be read. `info` is filled whenever the
+ * checksum holds (for FOREIGN and VERSION too, as well as it goes), else it is left alone. */
 #ifndef DW_CORE_FORMAT_CODEC_H
 #define DW_CORE_FORMAT_CODEC_H
 
@@ -21,6 +23,7 @@ struct dw_identity {
     uint32_t block_seed;  /* CRC32C of log_id, start value 0 */
     uint32_t record_seed; /* CRC32C of log_id, start value 0x9e3779b9 */
 };
+/* Asserts bit 31 of tag_key. */
 void dw_identity_init(struct dw_identity *identity, const uint8_t log_id[16], uint32_t tag_key);
 
 /* ---- sector tags ---- */
@@ -69,7 +72,8 @@ void dw_block_header_encode(const struct dw_identity *identity, const struct dw_
                             void *block);
 /* `block_number`: where the block was found. OK, BAD_CRC, MISPLACED (info is filled: it says where it belongs),
  * IMPOSSIBLE. Does not look at tags (use dw_tags_count). Invariants: watermark <= block, fill <= P,
- * first_record <= fill or none, `zero` is zero, a MARKER has fill 0 and no record. */
+ * first_record <= fill or none (equal: the next record would start there, none does), `zero` is zero, no unknown flag,
+ * a MARKER has fill 0 and no record. 32 bytes of zeros are never sound, whatever the seed. */
 enum dw_decoded dw_block_header_decode(const struct dw_geometry *geometry, const struct dw_identity *identity,
                                        const void *block, uint64_t block_number, struct dw_block_info *info);
 /* Stamp tags of `number` on every sector of a block except the first (the header has that one). */
@@ -113,7 +117,8 @@ void dw_volume_header_encode(const struct dw_geometry *geometry, const struct dw
                              const struct dw_volume_info *info, void *block);
 /* OK, BAD_MAGIC, BAD_CRC, FOREIGN (other log_id), VERSION, IMPOSSIBLE (geometry differs, predecessor >= number, ...),
  * BAD_TAG. `number`: as the file name or slot table says; MISPLACED when the header says another one
- * (DW_VOLUME_NUMBER_NONE: do not compare). */
+ * (DW_VOLUME_NUMBER_NONE: do not compare). Reads the first 128 bytes only. For tools: with `geometry` NULL it is not
+ * compared (info->geometry holds what is recorded), with `identity` NULL neither log_id nor tag are. */
 enum dw_decoded dw_volume_header_decode(const struct dw_geometry *geometry, const struct dw_identity *identity,
                                         const void *block, uint32_t number, struct dw_volume_info *info);
 
@@ -122,11 +127,12 @@ struct dw_toc_info {
     uint32_t number, flags, table_length;
     uint64_t first_lsn, last_lsn, end, entry_count, time_first, time_last, watermark;
 };
-/* Fills the whole TOC area (dw_toc_area_size bytes), the table at byte 128. */
+/* Fills the whole TOC area (dw_toc_area_size bytes), the table at byte 128 (where it may already be). */
 void dw_toc_encode(const struct dw_geometry *geometry, const struct dw_identity *identity,
                    const struct dw_toc_info *info, const void *table, void *area);
 /* `size`: bytes of the area that were read, at least 128; with less than 128 + table_length the CRC cannot be checked:
- * give the whole area. OK, BAD_MAGIC, BAD_CRC, FOREIGN, MISPLACED, IMPOSSIBLE, BAD_TAG. */
+ * give the whole area. OK, BAD_MAGIC, BAD_CRC, FOREIGN, MISPLACED, IMPOSSIBLE, BAD_TAG. `identity` NULL and `number`
+ * DW_VOLUME_NUMBER_NONE: not compared, as above. */
 enum dw_decoded dw_toc_decode(const struct dw_geometry *geometry, const struct dw_identity *identity, const void *area,
                               size_t size, uint32_t number, struct dw_toc_info *info);
 
@@ -141,7 +147,7 @@ struct dw_superblock_info {
     uint32_t feature_compat, feature_ro_compat, feature_incompat;
     uint32_t blanks, fill_mode, in_flight_blocks, magic_number, format_version;
 };
-/* Fills one whole block (info->geometry.block_size bytes): the superblock, then zeros. */
+/* Fills one whole block (info->geometry.block_size bytes): the superblock, then zeros. format_version 0: current. */
 void dw_superblock_encode(const struct dw_superblock_info *info, void *block);
 /* `size` bytes are readable, at least 256. OK, BAD_MAGIC, BAD_CRC, VERSION, IMPOSSIBLE. Unknown feature bits are
  * reported in info, the verdict stays OK: what to refuse is the caller's decision. */
