@@ -1,0 +1,221 @@
+/* posix_names.c - the names of a directory: list, open, rename, unlink, make the names durable.
+ *
+ * Called by: open, the maker, readers; any thread. Nothing here is on the way of a commit.
+ * Happy path: a file is opened relative to the directory's descriptor, never through a link, for direct I/O; what was
+ *             opened is then looked at (not the name before it), and its alignment is asked from the kernel.
+ * Failure: -errno. -EINVAL: direct I/O is refused there, no regular file, or a name that leaves the directory; -EMLINK: the
+ *          file has a second name, through which somebody could write into it; -ELOOP: a symbolic link. A file that was
+ *          created and then refused is unlinked again.
+ * Closing: posix_file.c. */
+#include "io/posix.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "alloc/alloc.h"
+#include "base/assert.h"
+#include "base/bits.h"
+
+enum { ALIGNMENT_UNKNOWN = 4096, ALIGNMENT_MIN = 512, ALIGNMENT_MAX = 65536 };
+
+static bool is_plain_name(const char *name)
+{
+    return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+/* ---- list ---- */
+
+static int list_one(struct dw_posix_disk *disk, const struct dirent64 *entry, dw_list_fn *fn, void *context)
+{
+    if (entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN)
+        return 0;
+    struct stat facts;
+    if (fstatat(disk->directory, entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno; /* gone since the directory was read */
+    if (!S_ISREG(facts.st_mode))
+        return 0;
+    return fn(context, entry->d_name, (uint64_t)facts.st_size);
+}
+
+int dw_posix_list(struct dw_disk *base, dw_list_fn *fn, void *context)
+{
+    struct dw_posix_disk *disk = dw_posix_disk_of(base);
+    /* A description of its own: the position in the directory is shared by all users of one. */
+    int directory;
+    do
+        directory = openat(disk->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (directory < 0 && errno == EINTR);
+    if (directory < 0)
+        return -errno;
+    int result = 0;
+    _Alignas(struct dirent64) char buffer[8192];
+    while (result == 0) {
+        ssize_t got = getdents64(directory, buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            result = -errno;
+        if (got <= 0)
+            break;
+        for (ssize_t at = 0; at < got && result == 0;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(buffer + at);
+            at += entry->d_reclen;
+            result = list_one(disk, entry, fn, context);
+        }
+    }
+    close(directory);
+    return result;
+}
+
+/* ---- open ---- */
+
+static int open_descriptor(struct dw_posix_disk *disk, const char *name, unsigned flags, bool is_direct)
+{
+    /* O_NONBLOCK: opening a pipe that somebody put there must not hang; taken off again in accept_descriptor. */
+    int how = O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | (is_direct ? O_DIRECT : 0);
+    how |= (flags & DW_OPEN_WRITE) ? O_RDWR : O_RDONLY;
+    how |= (flags & DW_OPEN_CREATE) ? O_CREAT | O_EXCL : 0;
+    int descriptor;
+    do
+        descriptor = openat(disk->directory, name, how, 0600);
+    while (descriptor < 0 && errno == EINTR);
+    if (descriptor >= 0)
+        return descriptor;
+    int result = -errno;
+    /* A file system that refuses O_DIRECT does so after it created the file. */
+    if (result == -EINVAL && is_direct && (flags & DW_OPEN_CREATE))
+        (void)unlinkat(disk->directory, name, 0);
+    return result;
+}
+
+/* Asks the kernel what direct I/O wants (6.1 and later; 4096 satisfies every device of older kernels). 0 or -EINVAL. */
+static int find_alignment(int descriptor, bool is_direct, uint32_t *alignment)
+{
+    *alignment = is_direct ? ALIGNMENT_UNKNOWN : ALIGNMENT_MIN;
+#ifdef STATX_DIOALIGN
+    struct statx facts;
+    if (!is_direct || statx(descriptor, "", AT_EMPTY_PATH, STATX_DIOALIGN, &facts) < 0 ||
+        !(facts.stx_mask & STATX_DIOALIGN))
+        return 0;
+    if (facts.stx_dio_offset_align == 0 || facts.stx_dio_mem_align == 0)
+        return -EINVAL; /* O_DIRECT is accepted and means nothing */
+    uint64_t wanted = dw_max_u64(facts.stx_dio_offset_align, facts.stx_dio_mem_align);
+    wanted = dw_max_u64(wanted, ALIGNMENT_MIN);
+    if (wanted > ALIGNMENT_MAX || !dw_is_power_of_two(wanted))
+        return -EINVAL;
+    *alignment = (uint32_t)wanted;
+#else
+    (void)descriptor;
+#endif
+    return 0;
+}
+
+/* Is what was opened a file that may be trusted with data? */
+static int accept_descriptor(int descriptor)
+{
+    struct stat facts;
+    if (fstat(descriptor, &facts) < 0)
+        return -errno;
+    if (!S_ISREG(facts.st_mode))
+        return -EINVAL;
+    if (facts.st_nlink == 0)
+        return -ENOENT; /* unlinked since it was opened */
+    if (facts.st_nlink > 1)
+        return -EMLINK;
+    int how = fcntl(descriptor, F_GETFL);
+    if (how < 0 || fcntl(descriptor, F_SETFL, how & ~O_NONBLOCK) < 0)
+        return -errno;
+    return 0;
+}
+
+static struct dw_file *make_file(struct dw_posix_disk *disk, int descriptor, bool is_direct, uint32_t alignment)
+{
+    /* Relaxed: only uniqueness matters. */
+    static _Atomic uint64_t generations;
+    struct dw_posix_file *file = dw_alloc(sizeof *file);
+    if (!file)
+        return NULL;
+    file->base.disk = &disk->base;
+    file->base.alignment = alignment;
+    file->descriptor = descriptor;
+    file->is_direct = is_direct;
+    file->generation = atomic_fetch_add_explicit(&generations, 1, memory_order_relaxed) + 1;
+    return &file->base;
+}
+
+static int open_as(struct dw_posix_disk *disk, const char *name, unsigned flags, bool is_direct, struct dw_file **file)
+{
+    int descriptor = open_descriptor(disk, name, flags, is_direct);
+    if (descriptor < 0)
+        return descriptor;
+    uint32_t alignment = 0;
+    int result = accept_descriptor(descriptor);
+    if (result == 0)
+        result = find_alignment(descriptor, is_direct, &alignment);
+    if (result == 0) {
+        *file = make_file(disk, descriptor, is_direct, alignment);
+        if (*file)
+            return 0;
+        result = -ENOMEM;
+    }
+    close(descriptor);
+    if (flags & DW_OPEN_CREATE)
+        (void)unlinkat(disk->directory, name, 0);
+    return result;
+}
+
+int dw_posix_open(struct dw_disk *base, const char *name, unsigned flags, struct dw_file **file)
+{
+    struct dw_posix_disk *disk = dw_posix_disk_of(base);
+    *file = NULL;
+    dw_assert(flags == DW_OPEN_READ || flags == DW_OPEN_WRITE || flags == (DW_OPEN_WRITE | DW_OPEN_CREATE));
+    if (!is_plain_name(name))
+        return -EINVAL;
+    int result = open_as(disk, name, flags, true, file);
+    if (result == -EINVAL && disk->is_unsafe)
+        result = open_as(disk, name, flags, false, file);
+    return result;
+}
+
+/* ---- rename, unlink, sync ---- */
+
+int dw_posix_rename(struct dw_disk *base, const char *from, const char *to)
+{
+    struct dw_posix_disk *disk = dw_posix_disk_of(base);
+    if (!is_plain_name(from) || !is_plain_name(to))
+        return -EINVAL;
+    if (renameat2(disk->directory, from, disk->directory, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    /* The file system does not know the flag. Look first, then rename: the move stays atomic, and the look is enough among
+     * those who keep the writer's lock. (link + unlink would never replace, but a crash between them leaves a file with two
+     * names.) */
+    struct stat facts;
+    if (fstatat(disk->directory, to, &facts, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    if (errno != ENOENT)
+        return -errno;
+    return renameat(disk->directory, from, disk->directory, to) == 0 ? 0 : -errno;
+}
+
+int dw_posix_unlink(struct dw_disk *base, const char *name)
+{
+    if (!is_plain_name(name))
+        return -EINVAL;
+    return unlinkat(dw_posix_disk_of(base)->directory, name, 0) == 0 ? 0 : -errno;
+}
+
+int dw_posix_sync_names(struct dw_disk *base)
+{
+    int result;
+    do
+        result = fsync(dw_posix_disk_of(base)->directory);
+    while (result < 0 && errno == EINTR);
+    return result == 0 ? 0 : -errno;
+}
