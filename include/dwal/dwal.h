@@ -126,10 +126,19 @@ struct dwal_options {
     dwal_durable_fn *durable;
     void *context; /* first argument of all callbacks */
 };
+#ifdef __cplusplus
+#define DWAL_OPTIONS_INIT                                                                                              \
+    ([] {                                                                                                              \
+        struct dwal_options dwal_init = {};                                                                            \
+        dwal_init.size = sizeof dwal_init;                                                                             \
+        return dwal_init;                                                                                              \
+    }())
+#else
 #define DWAL_OPTIONS_INIT                                                                                              \
     {                                                                                                                  \
         .size = sizeof(struct dwal_options)                                                                            \
     }
+#endif
 
 /* ---- life ----------------------------------------------------------------------------------------------------------*/
 

@@ -39,6 +39,19 @@ static void headers_compile_alone_in_c_and_cxx(void **state)
     }
 }
 
+static void options_are_initialised_without_a_warning(void **state)
+{
+    (void)state;
+    static const char *const compilers[] = {"gcc -x c -std=c11", "clang -x c -std=c11", "g++ -x c++ -std=c++17",
+                                            "clang++ -x c++ -std=c++17"};
+    for (size_t i = 0; i < sizeof compilers / sizeof *compilers; i++)
+        if (dw_shell("%s --version", compilers[i])->status == 0)
+            dw_shell_good("printf '#include <dwal/dwal.h>\nint main(void) { struct dwal_options options = "
+                          "DWAL_OPTIONS_INIT; return options.size == sizeof options ? 0 : 1; }\n' | %s "
+                          "-pedantic-errors -Wall -Wextra -Werror -I%s/include -fsyntax-only -",
+                          compilers[i], dw_shell_setting("DWAL_SOURCE"));
+}
+
 /* True when the line at `at` is a function's declaration; its name goes to `name`. */
 static int is_function(const regex_t *pattern, const char *line, char name[64])
 {
@@ -106,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers_compile_alone_in_c_and_cxx),
+        cmocka_unit_test(options_are_initialised_without_a_warning),
         cmocka_unit_test(every_public_function_is_documented_and_exported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,82 @@
+/* bare_write.c - what one durable 4 KiB write costs here, with nothing around it: the floor under every commit.
+ *
+ * Happy path: a file of real zeros (16 MiB, synced, so that no later write meets the file system's journal), then one
+ * thread overwrites it block by block with pwritev2(RWF_DSYNC) past the page cache and takes the time of each call.
+ * Prints one JSON line: count, p50, p99, p99.9 and max in microseconds. Failure: a message and status 1.
+ * The file is removed at the end. usage: bare_write DIRECTORY [SECONDS [WRITE_SIZE]] */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "perf/measure.h"
+
+#define FILE_SIZE (16u << 20)
+#define ALIGNMENT 4096u
+
+__attribute__((noreturn)) static void stop(const char *what)
+{
+    fprintf(stderr, "bare_write: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+/* An open file whose every block has been written once. It has no name any more. */
+static int open_prefilled(const char *directory, unsigned char *bytes)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/bare_write-XXXXXX", directory);
+    int file = mkostemp(path, O_DIRECT | O_CLOEXEC);
+    if (file < 0)
+        stop("cannot make a file for direct I/O");
+    for (off_t at = 0; at < (off_t)FILE_SIZE; at += 1 << 20)
+        if (pwrite(file, bytes, 1 << 20, at) != 1 << 20)
+            stop("cannot fill the file");
+    if (fsync(file) != 0)
+        stop("fsync");
+    if (unlink(path) != 0)
+        stop("unlink");
+    return file;
+}
+
+static void measure(int file, unsigned char *bytes, size_t size, double seconds, struct perf_histogram *histogram)
+{
+    uint64_t end = perf_now_ns() + (uint64_t)(seconds * 1e9);
+    off_t at = 0;
+    for (uint64_t now = perf_now_ns(); now < end;) {
+        struct iovec part = {.iov_base = bytes, .iov_len = size};
+        memcpy(bytes, &now, sizeof now);
+        if (pwritev2(file, &part, 1, at, RWF_DSYNC) != (ssize_t)size)
+            stop("durable write");
+        uint64_t done = perf_now_ns();
+        perf_histogram_add(histogram, done - now);
+        now = done;
+        at = at + (off_t)(2 * size) > (off_t)FILE_SIZE ? 0 : at + (off_t)size;
+    }
+}
+
+int main(int argument_count, char **arguments)
+{
+    static struct perf_histogram histogram;
+    double seconds = argument_count > 2 ? strtod(arguments[2], NULL) : 2.0;
+    size_t size = argument_count > 3 ? strtoul(arguments[3], NULL, 10) : 4096;
+    if (argument_count < 2 || seconds <= 0 || size == 0 || size % 512 != 0 || size > 1u << 20) {
+        fprintf(stderr, "usage: bare_write DIRECTORY [SECONDS [WRITE_SIZE]]\n");
+        return 2;
+    }
+    void *memory = NULL;
+    if (posix_memalign(&memory, ALIGNMENT, 1 << 20) != 0)
+        stop("memory");
+    memset(memory, 0, 1 << 20);
+    int file = open_prefilled(arguments[1], memory);
+    measure(file, memory, size, seconds, &histogram);
+    printf("{\"what\":\"bare_write\",\"size\":%zu,\"ops\":%llu,", size, (unsigned long long)histogram.count);
+    perf_histogram_print(&histogram);
+    printf("}\n");
+    close(file);
+    free(memory);
+    return 0;
+}
