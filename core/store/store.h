@@ -83,16 +83,19 @@ struct dw_store_create {
 DW_NODISCARD int dw_store_create(struct dw_disk *disk, const struct dw_store_create *what,
                                  const struct dw_clock *clock);
 
-/* ---- load: reads only, writes nothing, removes nothing, takes no lock (see dw_store_lock) ----
- * Reads the superblock's copies, lists the names, reads header (first copy; the second too if that one is not sound) and TOC of
- * each volume: two reads a volume. Damage does not fail it: rows carry verdicts for recovery to judge.
- * DWAL_ENOLOG: no superblock file and no volume. DWAL_ELOST: volumes but no superblock file. DWAL_ECORRUPT: no sound
+/* ---- load: reads only, writes nothing, removes nothing ----
+ * Reads the superblock's copies, lists the names, reads header (both copies at once) and TOC of each volume: two reads a
+ * volume, and four for the superblock. Damage does not fail it: rows carry verdicts for recovery to judge. For a writer it
+ * tries (once) to get the superblock's lock before it reads anything; not getting it is no error here, see dw_store_lock.
+ * DWAL_ENOLOG: no superblock file and no volume, or only an empty volume 0 (an interrupted creation). DWAL_ELOST: volumes
+ * but no superblock file. DWAL_ECORRUPT: no sound
  * copy of the superblock. DWAL_EFOREIGN, DWAL_EVERSION (newer version or an unknown incompatible bit; an unknown
  * ro-compat bit when not read-only), DWAL_EDEVICE, DWAL_EMEMORY. */
 DW_NODISCARD int dw_store_load(struct dw_disk *disk, const struct dw_store_options *options, struct dw_store **store);
 
-/* Take the writer's lock on the superblock and on every volume that may still be written (the tail); retries for 250 ms.
- * DWAL_EBUSY. Not for read-only stores. Call right after load, then dw_store_reload if it had to wait. */
+/* Make sure of the writer's lock on the superblock, and take it on every volume that may still be written (from the
+ * superblock's head on); retries for 250 ms. DWAL_EBUSY. Not for read-only stores. Call right after load. When it had to wait
+ * for another writer it loads everything again: rows from before are gone. */
 DW_NODISCARD int dw_store_lock(struct dw_store *store);
 /* Is there a live writer (for read-only stores)? */
 bool dw_store_has_writer(struct dw_store *store);
@@ -135,9 +138,10 @@ struct dw_settlement {
     size_t abandoned_count;
     uint64_t durable_block; /* watermark to record: first block not (yet) known durable */
 };
-/* 1 sync what was read; 2 write the TOCs (calling the table hook for each); 3 claim the new volume (when not
- * is_continued) with epoch+1; 4 superblock: epoch+1, OPEN, claimed, head; 5 abandoned volumes and left-over temporaries go.
- * A crash between any two leaves the same evidence. Afterwards head is set, and dw_store_space is its end. */
+/* 1 sync what was read; 2 write the TOCs (calling the table hook for each), remove left-over temporaries; 3 claim the new
+ * volume (when not is_continued) with epoch+1; 4 superblock: epoch+1, OPEN, claimed, head; 5 abandoned volumes go.
+ * A crash between any two leaves the same evidence. Afterwards head is set, and dw_store_space is the end of the last volume
+ * claimed: is_continued keeps a sound volume that the last writer had claimed ahead (not in `abandoned`) as next. */
 DW_NODISCARD int dw_store_settle(struct dw_store *store, const struct dw_settlement *settlement);
 
 /* ---- the flusher's side: no lock, no system call ---- */

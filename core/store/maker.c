@@ -1,0 +1,213 @@
+/* maker.c - the maker's steps: what must be done so that the flusher never has to wait for a file.
+ *
+ * Called by: the maker's thread, or a test that steps it by hand; one at a time. dw_store_maker_wake: any thread.
+ * Happy path, by urgency: claim the next volume -> write a TOC that is due -> retire what trim freed -> fill one chunk of a
+ * blank, at the pace that was asked for; at full speed when no blank is ready and none is claimed ahead.
+ * Failure: no space for a blank is no failure of the log: the temporary goes, appenders are told once the blanks are used
+ * up, and it is tried again every 100 ms and whenever a volume was retired. Anything else stops the store.
+ * Closing: the thread is gone before dw_store_close. */
+#include "base/bits.h"
+#include "core/store/state.h"
+
+/* ---- sleeping ---- */
+
+void dw_store_maker_wake(struct dw_store *store)
+{
+    atomic_store_explicit(&store->is_wake_due, true, memory_order_release); /* pairs: STORE-WAKE */
+    dw_event_notify(&store->wake_event);
+}
+
+void dw_store_maker_sleep(struct dw_store *store, uint64_t wait_ns)
+{
+    if (wait_ns == 0)
+        return;
+    uint32_t key = dw_event_prepare(&store->wake_event);
+    if (atomic_load_explicit(&store->is_wake_due, memory_order_acquire)) /* pairs: STORE-WAKE */
+        dw_event_cancel(&store->wake_event);
+    else
+        (void)dw_event_wait(&store->wake_event, key, wait_ns == UINT64_MAX ? DW_NO_TIMEOUT : wait_ns);
+}
+
+/* ---- space ---- */
+
+static void tell_space(struct dw_store *store)
+{
+    if (store->options.hooks.on_space)
+        store->options.hooks.on_space(store->options.hooks.context);
+}
+
+/* Out of space is: one more blank could not be made, and those that were there are used up. */
+static void judge_space(struct dw_store *store)
+{
+    bool is_out = store->making.is_blocked && store->blank_count == 0;
+    bool was_out =
+        atomic_exchange_explicit(&store->is_out_of_space, is_out, memory_order_acq_rel); /* pairs: STORE-OUT */
+    if (is_out != was_out)
+        tell_space(store);
+}
+
+/* ---- claim ---- */
+
+static int record_claim(struct dw_store *store, uint32_t number)
+{
+    struct dw_row *head = atomic_load_explicit(&store->head, memory_order_acquire); /* pairs: STORE-HEAD */
+    uint64_t watermark = dw_store_durable_block(store);
+    pthread_mutex_lock(&store->superblock_mutex);
+    struct dw_superblock_info info = store->superblock;
+    info.claimed = number;
+    info.head = head->volume.number;
+    info.watermark = watermark;
+    int result = dw_superblock_write(store, &info);
+    pthread_mutex_unlock(&store->superblock_mutex);
+    return result;
+}
+
+static int claim_next(struct dw_store *store, bool *is_worked)
+{
+    struct dw_volume_info info = {
+        .number = store->last_number + 1,
+        .predecessor = store->last_number,
+        .predecessor_end = DW_PREDECESSOR_RUNS_ON,
+        .in_flight_blocks = store->options.in_flight_blocks,
+        .epoch = store->superblock.epoch,
+        .claim_time = dw_store_realtime(store),
+        .geometry = *dw_store_geometry(store),
+    };
+    struct dw_row *row;
+    int result = dw_claim_volume(store, &info, &row);
+    if (result != 0 || !row)
+        return result;
+    result = record_claim(store, info.number);
+    if (result != 0)
+        return result;
+    dw_claim_publish(store, row);
+    *is_worked = true;
+    judge_space(store);
+    tell_space(store);
+    return 0;
+}
+
+static int claim_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
+{
+    *is_worked = false;
+    if (atomic_load_explicit(&store->next, memory_order_acquire) != NULL) /* pairs: STORE-TAKEN */
+        return 0;
+    if (store->last_number >= DW_VOLUME_NUMBER_MAX) {
+        if (!atomic_exchange_explicit(&store->is_exhausted, true, memory_order_acq_rel)) /* pairs: STORE-EXHAUSTED */
+            tell_space(store);
+        return 0;
+    }
+    if (store->blank_count == 0)
+        return 0;
+    uint64_t now = dw_store_now(store);
+    if (now >= store->claim_retry_ns) {
+        int result = claim_next(store, is_worked);
+        if (result != 0 || *is_worked)
+            return result;
+        store->claim_retry_ns = now + DW_CLAIM_RETRY_NS; /* readers of recycled volumes are about to find out */
+    }
+    *wait_ns = dw_min_u64(*wait_ns, DW_CLAIM_RETRY_NS);
+    return 0;
+}
+
+/* ---- blanks ---- */
+
+static bool is_urgent(const struct dw_store *store)
+{
+    return store->blank_count == 0 &&
+           atomic_load_explicit(&store->next, memory_order_acquire) == NULL; /* pairs: STORE-TAKEN */
+}
+
+static void pace(struct dw_store *store, uint64_t now, uint64_t bytes)
+{
+    uint64_t rate = store->options.fill_bytes_per_second;
+    store->making.not_before_ns = rate == 0 ? 0 : now + (uint64_t)((double)bytes * 1e9 / (double)rate);
+}
+
+static int met_no_space(struct dw_store *store, uint64_t now, uint64_t *wait_ns)
+{
+    if (!store->making.is_blocked)
+        dw_store_tell(store, DWAL_EVENT_WARNING, "no space for one more volume in %s; %u blanks are left",
+                      store->disk->path, store->blank_count);
+    store->making.is_blocked = true;
+    store->making.retry_ns = now + DW_SPACE_RETRY_NS;
+    *wait_ns = dw_min_u64(*wait_ns, DW_SPACE_RETRY_NS);
+    judge_space(store);
+    return 0;
+}
+
+static int fill_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
+{
+    struct dw_making *making = &store->making;
+    *is_worked = false;
+    if (store->blank_count >= store->superblock.blanks && !making->file) {
+        making->is_blocked = false;
+        return 0;
+    }
+    uint64_t now = dw_store_now(store);
+    uint64_t due = making->is_blocked ? making->retry_ns : making->not_before_ns;
+    if (now < due && (making->is_blocked || !is_urgent(store))) {
+        *wait_ns = dw_min_u64(*wait_ns, due - now);
+        return 0;
+    }
+    uint64_t filled = making->file ? making->filled : 0;
+    bool is_made;
+    int result = dw_blank_make(store, &is_made);
+    if (dw_is_no_space(result) || result == -ENOMEM)
+        return met_no_space(store, now, wait_ns);
+    if (result != 0)
+        return dw_fail_system(result, "a blank volume cannot be made in %s", store->disk->path);
+    *is_worked = true;
+    if (is_made)
+        making->is_blocked = false;
+    else
+        pace(store, now, making->filled - filled);
+    judge_space(store);
+    return 0;
+}
+
+/* ---- one step ---- */
+
+static int toc_step(struct dw_store *store, bool *is_worked)
+{
+    struct dw_row *row = dw_toc_waiting(store);
+    *is_worked = row != NULL;
+    return row ? dw_toc_write_waiting(store, row) : 0;
+}
+
+static int retire_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
+{
+    int result = dw_retire_step(store, is_worked, wait_ns);
+    if (result == 0 && *is_worked) {
+        store->making.retry_ns = 0; /* there is space again, perhaps */
+        judge_space(store);
+    }
+    return result;
+}
+
+enum dw_step dw_store_step(struct dw_store *store, uint64_t *wait_ns)
+{
+    dw_assert(store->is_settled);
+    *wait_ns = UINT64_MAX;
+    /* Before looking at anything: news that comes later keeps us from sleeping. Pairs: STORE-WAKE. */
+    (void)atomic_exchange_explicit(&store->is_wake_due, false, memory_order_acq_rel); /* pairs: STORE-WAKE */
+    if (dw_store_is_stopped(store))
+        return DW_STEP_IDLE;
+    bool is_worked;
+    int result = claim_step(store, &is_worked, wait_ns);
+    if (result == 0 && !is_worked)
+        result = toc_step(store, &is_worked);
+    if (result == 0 && !is_worked)
+        result = retire_step(store, &is_worked, wait_ns);
+    if (result == 0 && !is_worked)
+        result = fill_step(store, &is_worked, wait_ns);
+    if (result != 0) {
+        (void)dw_store_stop(store, result);
+        *wait_ns = UINT64_MAX;
+        return DW_STEP_IDLE;
+    }
+    if (!is_worked)
+        return DW_STEP_IDLE;
+    *wait_ns = 0; /* the pace is kept by the step that would fill too early */
+    return DW_STEP_WORKED;
+}

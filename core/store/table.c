@@ -1,0 +1,136 @@
+/* table.c - the rows of the volumes in use, in rising order of number, and which of them form the log.
+ *
+ * Called by: every file of core/store, under the store's mutex. Memory: one row per volume, one array of pointers.
+ * The order of the log are the predecessor links in the headers, not the numbers: a number between two linked volumes
+ * belongs to a volume that recovery abandoned. Links are followed back from the newest volume that the superblock knows;
+ * a volume above `claimed` was never part of the log.
+ * Failure: no memory for a row. Closing: dw_table_clear closes what is open and frees all. */
+#include <string.h>
+
+#include "core/store/state.h"
+
+size_t dw_table_lower_bound(const struct dw_store *store, uint32_t number)
+{
+    size_t low = 0, high = store->row_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (store->rows[middle]->volume.number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct dw_row *dw_table_find(const struct dw_store *store, uint32_t number)
+{
+    size_t at = dw_table_lower_bound(store, number);
+    if (at == store->row_count || store->rows[at]->volume.number != number)
+        return NULL;
+    return store->rows[at];
+}
+
+static bool make_room(struct dw_store *store)
+{
+    if (store->row_count < store->row_capacity)
+        return true;
+    size_t capacity = store->row_capacity == 0 ? 64 : store->row_capacity * 2;
+    struct dw_row **rows = dw_realloc(store->rows, capacity * sizeof(struct dw_row *));
+    if (!rows)
+        return false;
+    store->rows = rows;
+    store->row_capacity = capacity;
+    return true;
+}
+
+struct dw_row *dw_table_add(struct dw_store *store, uint32_t number, const struct dw_place *place)
+{
+    if (!make_room(store))
+        return NULL;
+    struct dw_row *row = dw_alloc(sizeof *row);
+    if (!row)
+        return NULL;
+    size_t at = dw_table_lower_bound(store, number);
+    dw_assert(at == store->row_count || store->rows[at]->volume.number != number);
+    memmove(&store->rows[at + 1], &store->rows[at], (store->row_count - at) * sizeof(struct dw_row *));
+    store->rows[at] = row;
+    store->row_count++;
+    row->place = *place;
+    row->volume.number = number;
+    row->volume.base = place->base;
+    row->volume.file_size = place->size;
+    memcpy(row->volume.name, place->name, sizeof row->volume.name);
+    row->volume.header_verdict = DW_DECODED_BAD_MAGIC;
+    row->volume.toc_verdict = DW_DECODED_BAD_MAGIC;
+    dw_row_reset_content(row);
+    return row;
+}
+
+void dw_table_remove(struct dw_store *store, struct dw_row *row)
+{
+    size_t at = dw_table_lower_bound(store, row->volume.number);
+    dw_assert(at < store->row_count && store->rows[at] == row);
+    dw_assert(row->volume.pins == 0);
+    dw_row_shut(store, row);
+    store->row_count--;
+    memmove(&store->rows[at], &store->rows[at + 1], (store->row_count - at) * sizeof(struct dw_row *));
+    dw_free(row);
+}
+
+void dw_table_clear(struct dw_store *store)
+{
+    for (size_t i = 0; i < store->row_count; i++) {
+        dw_row_shut(store, store->rows[i]);
+        dw_free(store->rows[i]);
+    }
+    dw_free(store->rows);
+    store->rows = NULL;
+    store->row_count = store->row_capacity = 0;
+}
+
+bool dw_row_is_sound(const struct dw_row *row)
+{
+    return row->volume.header_verdict == DW_DECODED_OK || row->volume.header_verdict == DW_DECODED_BAD_TAG;
+}
+
+void dw_table_link(struct dw_store *store)
+{
+    uint32_t claimed = store->superblock.claimed;
+    uint32_t wanted = DW_VOLUME_NUMBER_NONE; /* NONE: any sound one will do */
+    for (size_t i = store->row_count; i > 0; i--) {
+        struct dw_row *row = store->rows[i - 1];
+        row->is_in_chain = false;
+        if (!dw_row_is_sound(row) || row->state == DW_ROW_ABANDONED || claimed == DW_VOLUME_NUMBER_NONE ||
+            row->volume.number > claimed)
+            continue;
+        /* A link that leads nowhere (damage, or trimmed away): go on with the next one, for those who read damaged logs. */
+        if (wanted != DW_VOLUME_NUMBER_NONE && row->volume.number > wanted)
+            continue;
+        row->is_in_chain = true;
+        wanted = row->volume.header.predecessor;
+        if (wanted == DW_VOLUME_NUMBER_NONE)
+            wanted = 0; /* the first of all: only volume 0 could come before it, and it does not */
+    }
+}
+
+struct dw_row *dw_table_successor(const struct dw_store *store, uint32_t number)
+{
+    if (number == DW_VOLUME_NUMBER_NONE)
+        return NULL;
+    for (size_t i = dw_table_lower_bound(store, number + 1); i < store->row_count; i++) {
+        struct dw_row *row = store->rows[i];
+        if (row->is_in_chain)
+            return row->volume.header.predecessor == number ? row : NULL;
+    }
+    return NULL;
+}
+
+uint64_t dw_table_end(const struct dw_store *store, const struct dw_row *row)
+{
+    const struct dw_row *successor = dw_table_successor(store, row->volume.number);
+    if (!successor)
+        return UINT64_MAX;
+    if (successor->volume.header.predecessor_end == DW_PREDECESSOR_CUT)
+        return successor->volume.header.cut;
+    return dw_end_lsn_of_volume(dw_store_geometry(store), row->volume.number);
+}
