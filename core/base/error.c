@@ -153,12 +153,12 @@ int dw_fail_again(const struct dwal_error *error)
     return last_error.code;
 }
 
-DW_EXPORT const struct dwal_error *dwal_last_error(void)
+const struct dwal_error *dwal_last_error(void)
 {
     return &last_error;
 }
 
-DW_EXPORT const char *dwal_error_name(int code)
+const char *dwal_error_name(int code)
 {
     switch (code) {
     case DWAL_OK:
@@ -173,7 +173,7 @@ DW_EXPORT const char *dwal_error_name(int code)
     }
 }
 
-DW_EXPORT const char *dwal_error_meaning(int code)
+const char *dwal_error_meaning(int code)
 {
     switch (code) {
     case DWAL_OK:
@@ -188,7 +188,7 @@ DW_EXPORT const char *dwal_error_meaning(int code)
     }
 }
 
-DW_EXPORT const char *dwal_error_action(int code)
+const char *dwal_error_action(int code)
 {
     switch (code) {
     case DWAL_OK:

@@ -11,8 +11,8 @@ DW_COLD int dw_fail(int code, const char *format, ...) DW_PRINTF(2, 3);
 /* With a place; pass DWAL_NO_VOLUME / DWAL_NO_LSN for what does not apply. */
 DW_COLD int dw_fail_at(int code, uint32_t volume, uint64_t block, uint64_t lsn, const char *format, ...)
     DW_PRINTF(5, 6);
-/* A system call failed with -errno `result`: picks the code (ENOSPC, EDQUOT, EFBIG -> DWAL_ENOSPACE; EACCES, EPERM, EROFS ->
- * DWAL_EPERMISSION; ENOMEM -> DWAL_EMEMORY; EAGAIN of a lock is the caller's affair; all else DWAL_EDEVICE), keeps the
+/* A system call failed with -errno `result`: picks the code (ENOSPC, EDQUOT, EFBIG -> DWAL_ENOSPACE; EACCES, EPERM,
+ * EROFS -> DWAL_EPERMISSION; ENOMEM -> DWAL_EMEMORY; EAGAIN of a lock is the caller's affair; all else DWAL_EDEVICE), keeps the
  * system code, appends its text. */
 DW_COLD int dw_fail_system(int result, const char *format, ...) DW_PRINTF(2, 3);
 DW_COLD int dw_fail_system_at(int result, uint32_t volume, uint64_t block, uint64_t lsn, const char *format, ...)

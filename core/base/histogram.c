@@ -29,7 +29,7 @@ static uint64_t rank_of(uint64_t count, double percent)
     return rank < 1 ? 1 : rank > count ? count : rank;
 }
 
-DW_EXPORT uint64_t dwal_histogram_percentile(const struct dwal_histogram *histogram, double percent)
+uint64_t dwal_histogram_percentile(const struct dwal_histogram *histogram, double percent)
 {
     if (histogram->count == 0)
         return 0;

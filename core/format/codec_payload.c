@@ -44,7 +44,7 @@ void dw_payload_write(const struct dw_geometry *geometry, void *block, uint32_t 
     memcpy(to, from, size);
 }
 
-/* A span is zero when its first byte is and each byte equals the one before it: memcmp does the second at full speed. */
+/* A span is zero when its first byte is and each byte equals the one before it, which memcmp tells at full speed. */
 static bool is_zero(const uint8_t *at, size_t size)
 {
     return at[0] == 0 && memcmp(at, at + 1, size - 1) == 0;

@@ -1,7 +1,7 @@
 /* codec_record.c - record headers.
  *
- * Called by: write (encode), read (decode), on any thread. Pure. A record header may be cut by tags, blocks and volumes:
- * the caller gathers its 20 bytes first. */
+ * Called by: write (encode), read (decode), on any thread. Pure. A record header may be cut by tags, blocks and
+ * volumes: the caller gathers its 20 bytes first. */
 #include "core/format/codec.h"
 
 #include "base/assert.h"

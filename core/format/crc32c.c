@@ -1,7 +1,7 @@
 /* crc32c.c - CRC32C of any length: the crc32 instruction for short spans, ISA-L for long ones, a table elsewhere.
  *
- * Called by: everybody, on any thread. Pure but for one remembered choice: the environment variable DWAL_CRC=sse42 keeps
- * to the crc32 instruction (for tools that cannot run wider vector code); it is read once, at the first long span. */
+ * Called by: everybody, on any thread. Pure but for one remembered choice: the environment variable DWAL_CRC=sse42
+ * keeps to the crc32 instruction (for tools that cannot run wider vector code); it is read once, at the first long span. */
 #include "core/format/crc32c.h"
 
 #include <isa-l/crc.h>

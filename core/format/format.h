@@ -12,8 +12,8 @@
 
 /* "dwalSUPR", "dwalVOLH", "dwalTOC1" as little-endian u64. */
 #define DW_MAGIC_SUPERBLOCK UINT64_C(0x525055536c617764)
-#define DW_MAGIC_VOLUME UINT64_C(0x484c4f566c617764)
-#define DW_MAGIC_TOC UINT64_C(0x31434f546c617764)
+#define DW_MAGIC_VOLUME     UINT64_C(0x484c4f566c617764)
+#define DW_MAGIC_TOC        UINT64_C(0x31434f546c617764)
 
 /* -- block: 32 bytes at the start of every data block ------------------------------------------------------------ */
 struct dw_block_header {
@@ -28,7 +28,7 @@ struct dw_block_header {
     dw_le16 zero;         /* 30-31 */
 };
 #define DW_FIRST_RECORD_NONE 0xffffu
-#define DW_BLOCK_MARKER 0x0001u /* carries only the watermark: fill 0, first_record none */
+#define DW_BLOCK_MARKER      0x0001u /* carries only the watermark: fill 0, first_record none */
 
 /* -- record: 20 bytes, then metadata, then data; unaligned; may run over tags, blocks and volumes ------------------ */
 struct dw_record_header {
@@ -40,30 +40,30 @@ struct dw_record_header {
     uint8_t flags;         /* 17    DW_RECORD_* */
     dw_le16 user;          /* 18-19 the caller's own */
 };
-#define DW_RECORD_HEADER_SIZE 20u
+#define DW_RECORD_HEADER_SIZE   20u
 #define DW_RECORD_PART_SIZE_MAX 0x7ffffffbu /* 2^31-5 */
-#define DW_RECORD_ENTRY 1u
-#define DW_RECORD_MORE 0x01u /* more of the same atomic batch follows */
+#define DW_RECORD_ENTRY         1u
+#define DW_RECORD_MORE          0x01u /* more of the same atomic batch follows */
 
 /* -- volume header: block 0 of a volume, and a copy in block 1; the rest of both blocks is zero -------------------- */
 struct dw_volume_header {
-    dw_le32 tag;                /* 000-003 tag of this volume number (so a header sector too tells its generation) */
-    dw_le32 crc;                /* 004-007 over bytes 008-127 */
-    dw_le64 magic;              /* 008-015 */
-    dw_le32 format_version;     /* 016-019 */
-    dw_le32 number;             /* 020-023 volume number */
-    uint8_t log_id[16];         /* 024-039 */
-    dw_le32 predecessor;        /* 040-043 volume number, DW_VOLUME_NUMBER_NONE for the first */
-    dw_le32 predecessor_end;    /* 044-047 enum dw_predecessor_end */
-    dw_le64 cut;                /* 048-055 lsn at which the predecessor ends when it was CUT, else 0 */
-    dw_le32 block_size;         /* 056-059 */
-    dw_le32 sector_size;        /* 060-063 */
-    dw_le64 volume_size;        /* 064-071 */
-    dw_le32 toc_length;         /* 072-075 */
-    dw_le32 in_flight_blocks;   /* 076-079 L: no block is written at distance >= L beyond the durable prefix */
-    dw_le64 epoch;              /* 080-087 epoch of the writer that claimed it */
-    dw_le64 claim_time;         /* 088-095 nanoseconds since 1970 */
-    uint8_t zero[32];           /* 096-127 */
+    dw_le32 tag;              /* 000-003 tag of this volume number (so a header sector too tells its generation) */
+    dw_le32 crc;              /* 004-007 over bytes 008-127 */
+    dw_le64 magic;            /* 008-015 */
+    dw_le32 format_version;   /* 016-019 */
+    dw_le32 number;           /* 020-023 volume number */
+    uint8_t log_id[16];       /* 024-039 */
+    dw_le32 predecessor;      /* 040-043 volume number, DW_VOLUME_NUMBER_NONE for the first */
+    dw_le32 predecessor_end;  /* 044-047 enum dw_predecessor_end */
+    dw_le64 cut;              /* 048-055 lsn at which the predecessor ends when it was CUT, else 0 */
+    dw_le32 block_size;       /* 056-059 */
+    dw_le32 sector_size;      /* 060-063 */
+    dw_le64 volume_size;      /* 064-071 */
+    dw_le32 toc_length;       /* 072-075 */
+    dw_le32 in_flight_blocks; /* 076-079 L: no block is written at distance >= L beyond the durable prefix */
+    dw_le64 epoch;            /* 080-087 epoch of the writer that claimed it */
+    dw_le64 claim_time;       /* 088-095 nanoseconds since 1970 */
+    uint8_t zero[32];         /* 096-127 */
 };
 #define DW_VOLUME_HEADER_SIZE 128u
 enum dw_predecessor_end {
@@ -72,62 +72,62 @@ enum dw_predecessor_end {
     DW_PREDECESSOR_CUT = 2,     /* recovery ended it at `cut` */
 };
 
-/* -- TOC: at the start of the TOC area; the caller's table follows; the rest is zero -------------------------------- */
+/* -- TOC: at the start of the TOC area; the caller's table follows; the rest is zero ------------------------------- */
 struct dw_toc {
-    dw_le32 tag;          /* 000-003 */
-    dw_le32 crc;          /* 004-007 over bytes 008-127 and the caller's table */
-    dw_le64 magic;        /* 008-015 */
-    dw_le32 number;       /* 016-019 volume number */
-    dw_le32 flags;        /* 020-023 DW_TOC_* */
-    uint8_t log_id[16];   /* 024-039 */
-    dw_le64 first_lsn;    /* 040-047 first record that starts here; equal to `end` when none does */
-    dw_le64 last_lsn;     /* 048-055 last record that starts here; equal to `end` when none does */
-    dw_le64 end;          /* 056-063 lsn at which the content of this volume ends (payload bytes; a record may run on) */
-    dw_le64 entry_count;  /* 064-071 records that start here and are not cut off */
-    dw_le64 time_first;   /* 072-079 nanoseconds since 1970: first and last flush */
-    dw_le64 time_last;    /* 080-087 */
+    dw_le32 tag;         /* 000-003 */
+    dw_le32 crc;         /* 004-007 over bytes 008-127 and the caller's table */
+    dw_le64 magic;       /* 008-015 */
+    dw_le32 number;      /* 016-019 volume number */
+    dw_le32 flags;       /* 020-023 DW_TOC_* */
+    uint8_t log_id[16];  /* 024-039 */
+    dw_le64 first_lsn;   /* 040-047 first record that starts here; equal to `end` when none does */
+    dw_le64 last_lsn;    /* 048-055 last record that starts here; equal to `end` when none does */
+    dw_le64 end;         /* 056-063 lsn at which the content of this volume ends (payload bytes; a record may run on) */
+    dw_le64 entry_count; /* 064-071 records that start here and are not cut off */
+    dw_le64 time_first;  /* 072-079 nanoseconds since 1970: first and last flush */
+    dw_le64 time_last;   /* 080-087 */
     dw_le32 table_length; /* 088-091 bytes of the caller's table, at most toc_length */
     dw_le32 zero32;       /* 092-095 */
     dw_le64 watermark;    /* 096-103 first block not known durable when this was written: a witness */
     uint8_t zero[24];     /* 104-127 */
 };
-#define DW_TOC_SIZE 128u
-#define DW_TOC_OPEN 0x01u  /* written by a clean close: the volume may be continued at `end` rounded up to a block */
-#define DW_TOC_CUT 0x02u   /* recovery ended the volume at `end` */
+#define DW_TOC_SIZE  128u
+#define DW_TOC_OPEN  0x01u /* written by a clean close: the volume may be continued at `end` rounded up to a block */
+#define DW_TOC_CUT   0x02u /* recovery ended the volume at `end` */
 #define DW_TOC_SPILL 0x04u /* the last record runs on into the next volume */
 #define DW_TOC_TABLE 0x08u /* the caller's table was made (it may still be 0 bytes) */
 
-/* -- superblock: two slots, each written twice ---------------------------------------------------------------------- */
+/* -- superblock: two slots, each written twice --------------------------------------------------------------------- */
 struct dw_superblock {
-    dw_le64 magic;               /* 000-007 */
-    dw_le32 crc;                 /* 008-011 over bytes 012-255 */
-    dw_le32 format_version;      /* 012-015 */
-    dw_le64 sequence;            /* 016-023 +1 for each write; slot = sequence & 1; the highest valid one holds */
-    uint8_t log_id[16];          /* 024-039 */
-    dw_le32 tag_key;             /* 040-043 key of the sector tags; bit 31 set */
-    dw_le32 block_size;          /* 044-047 */
-    dw_le64 volume_size;         /* 048-055 */
-    dw_le32 sector_size;         /* 056-059 */
-    dw_le32 toc_length;          /* 060-063 */
-    dw_le64 epoch;               /* 064-071 +1 for each open for writing */
-    dw_le32 claimed;             /* 072-075 highest volume number ever claimed; DW_VOLUME_NUMBER_NONE before the first */
-    dw_le32 state;               /* 076-079 enum dw_superblock_state */
-    dw_le64 trim;                /* 080-087 trim point: nothing before it is part of the log */
-    dw_le64 clean_end;           /* 088-095 with state CLEAN: lsn of the log's end, a witness for all before it */
-    dw_le64 watermark;           /* 096-103 first block not known durable when this was written: a witness */
-    dw_le32 feature_compat;      /* 104-107 unknown bits: open as usual */
-    dw_le32 feature_ro_compat;   /* 108-111 unknown bits: open read-only */
-    dw_le32 feature_incompat;    /* 112-115 unknown bits: refuse */
-    dw_le32 blanks;              /* 116-119 blanks to keep ready */
-    dw_le32 fill_mode;           /* 120-123 enum dwal_fill */
-    dw_le32 in_flight_blocks;    /* 124-127 L of the writer that wrote this */
-    dw_le32 magic_number;        /* 128-131 the application's own magic number */
-    dw_le32 head;                /* 132-135 volume that is appended to (with CLEAN: that holds clean_end) */
-    dw_le64 create_time;         /* 136-143 */
-    dw_le64 write_time;          /* 144-151 */
-    uint8_t zero[104];           /* 152-255 */
+    dw_le64 magic;             /* 000-007 */
+    dw_le32 crc;               /* 008-011 over bytes 012-255 */
+    dw_le32 format_version;    /* 012-015 */
+    dw_le64 sequence;          /* 016-023 +1 for each write; slot = sequence & 1; the highest valid one holds */
+    uint8_t log_id[16];        /* 024-039 */
+    dw_le32 tag_key;           /* 040-043 key of the sector tags; bit 31 set */
+    dw_le32 block_size;        /* 044-047 */
+    dw_le64 volume_size;       /* 048-055 */
+    dw_le32 sector_size;       /* 056-059 */
+    dw_le32 toc_length;        /* 060-063 */
+    dw_le64 epoch;             /* 064-071 +1 for each open for writing */
+    dw_le32 claimed;           /* 072-075 highest volume number ever claimed; DW_VOLUME_NUMBER_NONE before the first */
+    dw_le32 state;             /* 076-079 enum dw_superblock_state */
+    dw_le64 trim;              /* 080-087 trim point: nothing before it is part of the log */
+    dw_le64 clean_end;         /* 088-095 with state CLEAN: lsn of the log's end, a witness for all before it */
+    dw_le64 watermark;         /* 096-103 first block not known durable when this was written: a witness */
+    dw_le32 feature_compat;    /* 104-107 unknown bits: open as usual */
+    dw_le32 feature_ro_compat; /* 108-111 unknown bits: open read-only */
+    dw_le32 feature_incompat;  /* 112-115 unknown bits: refuse */
+    dw_le32 blanks;            /* 116-119 blanks to keep ready */
+    dw_le32 fill_mode;         /* 120-123 enum dwal_fill */
+    dw_le32 in_flight_blocks;  /* 124-127 L of the writer that wrote this */
+    dw_le32 magic_number;      /* 128-131 the application's own magic number */
+    dw_le32 head;              /* 132-135 volume that is appended to (with CLEAN: that holds clean_end) */
+    dw_le64 create_time;       /* 136-143 */
+    dw_le64 write_time;        /* 144-151 */
+    uint8_t zero[104];         /* 152-255 */
 };
-#define DW_SUPERBLOCK_SIZE 256u
+#define DW_SUPERBLOCK_SIZE   256u
 #define DW_SUPERBLOCK_COPIES 4u /* slot 0, slot 1, slot 0 again, slot 1 again: one block each */
 enum dw_superblock_state {
     DW_SUPERBLOCK_CLEAN = 1, /* closed; clean_end holds */

@@ -94,7 +94,7 @@ static inline size_t dw_toc_area_size(const struct dw_geometry *g)
 {
     return (size_t)g->toc_blocks * g->block_size;
 }
-/* q / (S-4), with a constant divisor (a multiplication) for each of the two sector sizes: this is on the append path. */
+/* q / (S-4), with a constant divisor (so, a multiplication) for each sector size: this is on the append path. */
 static inline uint32_t dw_sector_of_payload(const struct dw_geometry *g, uint32_t q)
 {
     return g->sector_size == 512 ? q / (512 - DW_TAG_SIZE) : q / (4096 - DW_TAG_SIZE);

@@ -16,7 +16,7 @@
 
 static struct dw_shell last;
 
-static const struct dw_shell *run(const char *format, va_list arguments)
+DW_PRINTF(1, 0) static const struct dw_shell *run(const char *format, va_list arguments)
 {
     char command[8192];
     int length = vsnprintf(command, sizeof command, format, arguments);
