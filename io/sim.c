@@ -13,6 +13,9 @@
 #include "alloc/alloc.h"
 #include "io/sim_internal.h"
 
+#define EVENTS_AT_FIRST 1024u
+#define BYTES_AT_FIRST  (192u << 10)
+
 static int sim_list(struct dw_disk *base, dw_list_fn *fn, void *context)
 {
     struct dw_sim_disk *disk = dw_sim_of(base);
@@ -63,28 +66,49 @@ static int change_name(struct dw_sim_disk *disk, enum dw_sim_event_kind kind, co
     return record_name(disk, kind, name, other_name, file);
 }
 
-static int open_locked(struct dw_sim_disk *disk, const char *name, unsigned flags, struct dw_file **opened)
+/* Memory first, so that a failure leaves no name behind. */
+static struct dw_sim_file *take_file(struct dw_sim_disk *disk)
 {
+    struct dw_sim_file *file = disk->spare_files;
+    if (!file)
+        return dw_alloc(sizeof *file);
+    disk->spare_files = file->next;
+    return file;
+}
+
+static int find_or_create(struct dw_sim_disk *disk, const char *name, unsigned flags, uint32_t *inode)
+{
+    const struct dw_sim_name *found = dw_sim_medium_find(&disk->live, name);
     int result = 0;
     if (flags & DW_OPEN_CREATE) {
-        if (dw_sim_medium_find(&disk->live, name))
+        if (found)
             return -EEXIST;
         result = change_name(disk, DW_SIM_CREATE, name, NULL);
-    } else {
-        dw_sim_fault_hits(disk, DW_SIM_FAULT_OPEN, &result);
-    }
-    if (result)
+        found = dw_sim_medium_find(&disk->live, name);
+    } else if (dw_sim_fault_hits(disk, DW_SIM_FAULT_OPEN, &result)) {
         return result;
-    const struct dw_sim_name *found = dw_sim_medium_find(&disk->live, name);
-    if (!found)
+    }
+    if (result == 0 && !found)
         return -ENOENT;
-    struct dw_sim_file *file = disk->spare_files;
-    if (file)
-        disk->spare_files = file->next;
-    else if (!(file = dw_alloc(sizeof *file)))
+    if (result == 0)
+        *inode = found->inode;
+    return result;
+}
+
+static int open_locked(struct dw_sim_disk *disk, const char *name, unsigned flags, struct dw_file **opened)
+{
+    struct dw_sim_file *file = take_file(disk);
+    if (!file)
         return -ENOMEM;
+    uint32_t inode = 0;
+    int result = find_or_create(disk, name, flags, &inode);
+    if (result) {
+        file->next = disk->spare_files;
+        disk->spare_files = file;
+        return result;
+    }
     *file = (struct dw_sim_file){.base = {.disk = &disk->base, .alignment = disk->options.alignment},
-                                 .inode = found->inode,
+                                 .inode = inode,
                                  .flags = flags,
                                  .locks = {DW_LOCK_NONE, DW_LOCK_NONE},
                                  .next = disk->files};
@@ -281,6 +305,15 @@ int dw_sim_open(const struct dw_sim_options *options, struct dw_disk **disk)
     if (result)
         return result;
     dw_sim_set(made, options);
+    /* So that ordinary use allocates nothing on the way of a write. */
+    result = dw_sim_grow((void **)&made->events, &made->event_capacity, EVENTS_AT_FIRST, sizeof *made->events);
+    if (result == 0 && !dw_sim_arena_take(&made->arena, BYTES_AT_FIRST))
+        result = -ENOMEM;
+    if (result) {
+        dw_sim_disk_free(made);
+        return result;
+    }
+    dw_sim_arena_reset(&made->arena);
     *disk = &made->base;
     return 0;
 }

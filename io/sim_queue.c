@@ -172,6 +172,14 @@ int dw_sim_queue_create(struct dw_disk *base, const struct dw_queue_options *opt
     made->base.ops = is_synchronous ? &sim_sync_queue_ops : &sim_queue_ops;
     made->base.depth = options->depth;
     made->disk = dw_sim_of(base);
+    pthread_mutex_lock(&made->disk->lock);
+    int result = dw_sim_grow((void **)&made->disk->flights, &made->disk->flight_capacity, 2 * (size_t)DEPTH_MAX,
+                             sizeof *made->disk->flights);
+    pthread_mutex_unlock(&made->disk->lock);
+    if (result) {
+        dw_free(made);
+        return result;
+    }
     made->finished_end = &made->finished;
     *queue = &made->base;
     return 0;
