@@ -98,17 +98,22 @@ void dw_block_header_encode(const struct dw_identity *identity, const struct dw_
     dw_assert(info->first_record <= info->fill || info->first_record == DW_FIRST_RECORD_NONE);
     dw_assert((info->flags & ~DW_BLOCK_MARKER) == 0);
     dw_assert((info->flags & DW_BLOCK_MARKER) == 0 || (info->fill == 0 && info->first_record == DW_FIRST_RECORD_NONE));
-    struct dw_block_header header = {
-        .tag = dw_le32_of(dw_tag_of_volume(identity, number)),
-        .block = dw_le64_of(info->block),
-        .watermark = dw_le64_of(info->watermark),
-        .fill = dw_le16_of((uint16_t)info->fill),
-        .first_record = dw_le16_of((uint16_t)info->first_record),
-        .flags = dw_le16_of((uint16_t)info->flags),
+    /* Put together in whole words: stores of two bytes that are read back as eight at once would stall. */
+    const uint64_t covered[3] = {
+        info->block,
+        info->watermark,
+        (uint64_t)info->fill | (uint64_t)info->first_record << 16 | (uint64_t)info->flags << 32,
     };
-    header.crc =
-        dw_le32_of(dw_crc32c_short(identity->block_seed, (const uint8_t *)&header + COVERED_FROM, COVERED_SIZE));
-    memcpy(block, &header, sizeof header);
+    _Static_assert(sizeof covered == COVERED_SIZE && offsetof(struct dw_block_header, fill) == 24 &&
+                       offsetof(struct dw_block_header, first_record) == 26 &&
+                       offsetof(struct dw_block_header, flags) == 28,
+                   "the words are the fields");
+    const uint32_t tag = dw_tag_of_volume(identity, number);
+    const uint32_t crc = dw_crc32c_short(identity->block_seed, covered, sizeof covered);
+    uint8_t *to = block;
+    memcpy(to, &tag, sizeof tag);
+    memcpy(to + offsetof(struct dw_block_header, crc), &crc, sizeof crc);
+    memcpy(to + COVERED_FROM, covered, sizeof covered);
 }
 
 /* A blank has zeros here. For one log in 2^32 that even is the right checksum of block 0; it is blank all the same. */
