@@ -1,5 +1,5 @@
-/* test_golden.c - format version 1, frozen: these bytes were made by another program from FORMAT.md, and every dwal
- * from now on must write and read exactly them. If this test fails, the format has changed: give it a new version. */
+/* test_golden.c - format version 1, frozen: every dwal from now on must write and read exactly these bytes. They were made
+ * by golden.py from FORMAT.md, not by dwal. If this test fails, the format has changed: give it a new version. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
