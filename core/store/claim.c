@@ -71,15 +71,14 @@ static int take_blank(struct dw_store *store, struct dw_place *place, struct dw_
         if (result != 0)
             return result;
         result = ops->lock(store->places, place, *file, DW_LOCK_PIN, DW_LOCK_EXCLUSIVE);
-        if (result == -EAGAIN) {
-            ops->shut(store->places, *file);
-            *file = NULL;
-            continue;
-        }
         if (result != 0) {
             ops->shut(store->places, *file);
-            return result;
+            *file = NULL;
         }
+        if (result == -EAGAIN)
+            continue;
+        if (result != 0)
+            return result;
         pthread_mutex_lock(&store->mutex);
         dw_blanks_drop_at(store, i);
         pthread_mutex_unlock(&store->mutex);

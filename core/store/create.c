@@ -51,16 +51,14 @@ static int look(struct dw_places *places, struct contents *contents)
     return places->ops->list(places, note_contents, contents);
 }
 
-/* A volume header that checks by itself, without the log's identity: only its superblock would know that. */
+/* A volume header that checks by itself: only the superblock would know the log's identity. */
 static bool is_first_header(const uint8_t *bytes, uint32_t *block_size)
 {
-    struct dw_volume_header header;
-    memcpy(&header, bytes, sizeof header);
-    if (dw_get64(header.magic) != DW_MAGIC_VOLUME || dw_get32(header.crc) != dw_crc32c(0, bytes + 8, sizeof header - 8))
+    struct dw_volume_info info;
+    if (dw_volume_header_decode(NULL, NULL, bytes, 0, &info) != DW_DECODED_OK)
         return false;
-    *block_size = dw_get32(header.block_size);
-    return dw_get32(header.number) == 0 && dw_get32(header.predecessor) == DW_VOLUME_NUMBER_NONE &&
-           dw_is_power_of_two(*block_size) && *block_size >= DW_BLOCK_SIZE_MIN && *block_size <= DW_BLOCK_SIZE_MAX;
+    *block_size = info.geometry.block_size;
+    return true;
 }
 
 static bool is_all_zero(const uint8_t *bytes, size_t size)

@@ -77,7 +77,7 @@ static void load_header(struct dw_store *store, struct dw_row *row, struct dw_fi
     const struct dw_geometry *geometry = dw_store_geometry(store);
     const struct dw_identity *identity = &store->superblock.identity;
     uint8_t *blocks = dw_work_blocks(store);
-    struct dw_volume_info first, second;
+    struct dw_volume_info first = {0}, second = {0};
     read_header_blocks(store, row, file, blocks);
     enum dw_decoded a = dw_volume_header_decode(geometry, identity, blocks, row->volume.number, &first);
     enum dw_decoded b =

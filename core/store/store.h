@@ -103,7 +103,9 @@ bool dw_store_has_writer(struct dw_store *store);
 DW_NODISCARD int dw_store_refresh(struct dw_store *store);
 
 const struct dw_superblock_info *dw_store_superblock(const struct dw_store *store);
-/* Copies of the newest superblock that are sound, of those that should hold it (1 or 2): below 2 is REPAIRABLE. */
+/* Copies of the newest superblock that are sound, of those that should hold it (1 or 2): below 2 is REPAIRABLE. 0: both copies
+ * of the other slot are destroyed, so it is not known whether this is the newest (only in read-only stores: for a writer
+ * that is DWAL_ECORRUPT at load). */
 uint32_t dw_store_superblock_copies(const struct dw_store *store);
 struct dw_disk *dw_store_disk(const struct dw_store *store);
 /* Rows in rising order of number. Indexes are stable until claim, retire or refresh: for open, recovery and tools. */

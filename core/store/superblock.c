@@ -17,6 +17,7 @@ struct choice {
     struct dw_superblock_info newest;
     bool is_found;
     uint32_t copies;         /* sound copies of the newest */
+    uint32_t bad[2];         /* unsound copies of each slot, as the confirmed size reads them */
     bool is_newer_version;   /* a copy is sound and of a newer format */
     bool is_dwal;            /* a copy has at least the magic */
     int read_error;          /* first -errno met */
@@ -43,10 +44,12 @@ static void judge_copy(struct choice *choice, uint32_t block_size, uint32_t copy
     }
     if (info.sequence == choice->newest.sequence)
         choice->copies++;
+    choice->bad[copy & 1]--;
 }
 
 static void read_copies(struct dw_store *store, struct choice *choice, uint32_t block_size, void *block)
 {
+    choice->bad[0] = choice->bad[1] = DW_SUPERBLOCK_COPIES / 2;
     for (uint32_t copy = 0; copy < DW_SUPERBLOCK_COPIES; copy++) {
         int result = store->places->ops->super_read(store->places, block_size, copy, block);
         atomic_fetch_add_explicit(&store->read_count, 1, memory_order_relaxed);
@@ -89,6 +92,21 @@ static int refuse(struct dw_store *store, const struct choice *choice)
     return dw_fail(DWAL_ECORRUPT, "none of the four copies of the superblock of %s is sound", path);
 }
 
+/* A crash leaves at least one copy of each slot whole: with both gone nobody knows whether they were the newest. A writer
+ * must not go on from an older state (what was trimmed or cut off would come back); whoever only reads may look. */
+static int check_lost_slot(struct dw_store *store, struct choice *choice)
+{
+    uint32_t lost = DW_SUPERBLOCK_COPIES / 2;
+    if (choice->bad[0] != lost && choice->bad[1] != lost)
+        return 0;
+    if (!store->options.is_read_only)
+        return dw_fail(DWAL_ECORRUPT,
+                       "both copies of one slot of the superblock of %s are destroyed: it may have been the newest",
+                       store->disk->path);
+    choice->copies = 0;
+    return 0;
+}
+
 /* Keep what does not change untouched, so that other threads may read it without a lock. */
 static void apply(struct dw_superblock_info *current, const struct dw_superblock_info *info)
 {
@@ -120,6 +138,8 @@ int dw_superblock_load(struct dw_store *store)
     if (!choice.is_found || choice.is_newer_version)
         return refuse(store, &choice);
     int result = check_features(store, &choice.newest);
+    if (result == 0)
+        result = check_lost_slot(store, &choice);
     if (result != 0)
         return result;
     if (store->superblock.geometry.block_size == 0) {
