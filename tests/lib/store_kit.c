@@ -9,9 +9,17 @@
 
 #include <cmocka.h>
 
-#include "alloc/alloc.h"
+#include "io/sim.h"
 
-enum { RECORD_SIZE = 100, STEPS_MAX = 100000 };
+enum { RECORD_SIZE = 100, STEPS_MAX = 100000, LIST_MAX = 64 };
+
+static _Alignas(4096) uint8_t kit_block[DW_BLOCK_SIZE_MAX]; /* not from alloc/: its failures are not ours */
+
+static void mark(struct dw_kit *kit, enum dw_kit_mark what, uint64_t value)
+{
+    if (kit->marked)
+        dw_sim_mark(kit->marked, what, value);
+}
 
 /* ---- hooks ---- */
 
@@ -97,7 +105,10 @@ void dw_kit_init(struct dw_kit *kit, struct dw_disk *disk, uint32_t toc_length)
 
 int dw_kit_create(struct dw_kit *kit)
 {
-    return dw_store_create(kit->disk, &kit->create, &kit->clock);
+    int result = dw_store_create(kit->disk, &kit->create, &kit->clock);
+    if (result == 0)
+        mark(kit, DW_KIT_MARK_CREATED, 0);
+    return result;
 }
 
 int dw_kit_load(struct dw_kit *kit)
@@ -164,6 +175,139 @@ void dw_kit_abandon(struct dw_kit *kit)
     kit->store = NULL;
 }
 
+int dw_kit_trim(struct dw_kit *kit, uint64_t before)
+{
+    mark(kit, DW_KIT_MARK_TRIM_BEGIN, before);
+    int result = dw_store_trim(kit->store, before);
+    if (result == 0)
+        mark(kit, DW_KIT_MARK_TRIM_END, before);
+    return result;
+}
+
+/* ---- a recovery of our own ---- */
+
+bool dw_kit_block_is_sound(struct dw_kit *kit, uint64_t block)
+{
+    const struct dw_superblock_info *superblock = dw_store_superblock(kit->store);
+    const struct dw_geometry *geometry = &superblock->geometry;
+    struct dw_volume *volume;
+    if (dw_store_pin(kit->store, dw_volume_of_block(geometry, block), &volume) != 0)
+        return false;
+    size_t done = 0;
+    int result = dw_file_read(volume->file, kit_block, geometry->block_size,
+                              volume->base + dw_place_of_block(geometry, block), &done);
+    dw_store_unpin(kit->store, volume);
+    struct dw_block_info info;
+    return result == 0 && done == geometry->block_size &&
+           dw_block_header_decode(geometry, &superblock->identity, kit_block, block, &info) == DW_DECODED_OK;
+}
+
+struct findings {
+    uint32_t tail, blocks; /* the last volume with content, and how many of its blocks are sound */
+    uint32_t last;         /* the last volume of the chain */
+    uint32_t highest;      /* number claimed or seen */
+    struct dw_settle_toc tocs[LIST_MAX];
+    size_t toc_count;
+    uint32_t abandoned[LIST_MAX];
+    size_t abandoned_count;
+};
+
+static uint32_t count_sound_blocks(struct dw_kit *kit, uint32_t number)
+{
+    const struct dw_geometry *geometry = &dw_store_superblock(kit->store)->geometry;
+    uint32_t count = 0;
+    while (count < geometry->data_blocks &&
+           dw_kit_block_is_sound(kit, dw_first_block_of_volume(geometry, number) + count))
+        count++;
+    return count;
+}
+
+static void look_at_chain(struct dw_kit *kit, struct findings *findings)
+{
+    const struct dw_superblock_info *superblock = dw_store_superblock(kit->store);
+    *findings = (struct findings){.tail = superblock->head, .highest = superblock->claimed};
+    uint64_t end;
+    for (uint32_t number = superblock->head; number != DW_VOLUME_NUMBER_NONE;
+         number = dw_store_successor(kit->store, number, &end)) {
+        uint32_t blocks = count_sound_blocks(kit, number);
+        findings->last = number;
+        if (blocks == 0 && number != superblock->head)
+            continue;
+        findings->tail = number;
+        findings->blocks = blocks;
+    }
+}
+
+/* A full or cut volume. */
+static void add_toc(struct dw_kit *kit, struct findings *findings, uint32_t number, uint32_t blocks, uint32_t flags)
+{
+    const struct dw_geometry *geometry = &dw_store_superblock(kit->store)->geometry;
+    uint64_t first = dw_first_lsn_of_volume(geometry, number);
+    struct dw_toc_info toc = {.number = number,
+                              .flags = flags,
+                              .first_lsn = first,
+                              .last_lsn = blocks ? first + (uint64_t)(blocks - 1) * geometry->payload_size : first,
+                              .end = first + (uint64_t)blocks * geometry->payload_size,
+                              .entry_count = blocks};
+    assert_true(findings->toc_count < LIST_MAX);
+    findings->tocs[findings->toc_count++] = (struct dw_settle_toc){.number = number, .toc = toc};
+}
+
+/* Sort the other rows: abandoned when they are not in the chain up to `last`, owed a TOC when they are and are full. */
+static void sort_rows(struct dw_kit *kit, struct findings *findings, uint32_t head, uint32_t last)
+{
+    uint64_t trim = dw_store_first(kit->store);
+    for (size_t i = 0; i < dw_store_volume_count(kit->store); i++) {
+        const struct dw_volume *volume = dw_store_volume_at(kit->store, i);
+        uint32_t number = volume->number;
+        bool is_in_chain = dw_store_first_from(kit->store, number) == number && number <= last;
+        uint64_t end;
+        (void)dw_store_successor(kit->store, number, &end);
+        findings->highest = number > findings->highest ? number : findings->highest;
+        if (!is_in_chain) {
+            assert_true(findings->abandoned_count < LIST_MAX);
+            findings->abandoned[findings->abandoned_count++] = number;
+        } else if (number < head && !volume->is_sealed && end > trim) {
+            add_toc(kit, findings, number, count_sound_blocks(kit, number), 0);
+        }
+    }
+}
+
+int dw_kit_recover(struct dw_kit *kit, bool is_cut)
+{
+    const struct dw_geometry *geometry = &dw_store_superblock(kit->store)->geometry;
+    static struct findings findings;
+    look_at_chain(kit, &findings);
+    uint32_t tail = findings.tail;
+    bool is_full = findings.blocks == geometry->data_blocks;
+    bool is_next = is_full && findings.last == tail + 1;
+    uint64_t first = dw_first_lsn_of_volume(geometry, tail);
+    struct dw_settlement settlement = {.is_continued = !is_cut && (!is_full || is_next), .tail = tail};
+    if (settlement.is_continued) {
+        uint32_t head = is_full ? tail + 1 : tail;
+        sort_rows(kit, &findings, head, head + 1);
+        settlement.next_block = dw_first_block_of_volume(geometry, tail) + findings.blocks;
+        settlement.tail_first_lsn = findings.blocks ? first : DWAL_NO_LSN;
+        settlement.tail_last_start_block = findings.blocks ? settlement.next_block - 1 : DWAL_NO_LSN;
+        settlement.tail_entry_count = findings.blocks;
+        settlement.durable_block = settlement.next_block;
+    } else {
+        sort_rows(kit, &findings, tail, tail);
+        add_toc(kit, &findings, tail, findings.blocks, DW_TOC_CUT);
+        settlement.cut = first + (uint64_t)findings.blocks * geometry->payload_size;
+        settlement.next_number = findings.highest + 1;
+        settlement.durable_block = dw_first_block_of_volume(geometry, settlement.next_number);
+    }
+    settlement.tocs = findings.tocs;
+    settlement.toc_count = findings.toc_count;
+    settlement.abandoned = findings.abandoned;
+    settlement.abandoned_count = findings.abandoned_count;
+    settlement.read_volumes = &tail;
+    settlement.read_volume_count = 1;
+    kit->durable_block = settlement.durable_block;
+    return dw_store_settle(kit->store, &settlement);
+}
+
 /* ---- work ---- */
 
 uint32_t dw_kit_settle_down(struct dw_kit *kit)
@@ -213,13 +357,11 @@ int dw_kit_fill(struct dw_kit *kit, uint32_t from, uint32_t to, uint32_t records
 {
     const struct dw_geometry *geometry = &dw_store_superblock(kit->store)->geometry;
     struct dw_volume *head = dw_store_head(kit->store);
-    uint8_t *bytes = dw_alloc_io(geometry->block_size, geometry->block_size);
-    assert_non_null(bytes);
     int result = 0;
     for (uint32_t i = from; i < to && result == 0; i++) {
         uint64_t block = dw_first_block_of_volume(geometry, head->number) + i;
-        make_block(kit, block, records, bytes);
-        result = dw_file_write_durable(head->file, bytes, geometry->block_size,
+        make_block(kit, block, records, kit_block);
+        result = dw_file_write_durable(head->file, kit_block, geometry->block_size,
                                        head->base + dw_place_of_block(geometry, block));
         if (result != 0)
             break;
@@ -230,9 +372,9 @@ int dw_kit_fill(struct dw_kit *kit, uint32_t from, uint32_t to, uint32_t records
         head->entry_count += records;
         head->time_last = kit->now_ns;
         kit->durable_block = block + 1;
+        mark(kit, DW_KIT_MARK_BLOCK, block);
     }
-    dw_free_io(bytes);
-    return result;
+    return result != 0 ? DWAL_EDEVICE : 0;
 }
 
 int dw_kit_roll(struct dw_kit *kit)

@@ -30,7 +30,16 @@ struct dw_kit {
     char event[256];
     struct dw_kit_table tables[DW_KIT_TABLES_MAX];
     uint32_t table_count;
-    uint64_t table_answer; /* bytes that the table hook answers */
+    uint64_t table_answer;  /* bytes that the table hook answers */
+    struct dw_disk *marked; /* a simulated disk that is told what was acknowledged, or NULL */
+};
+
+/* Marks in the history of `marked`. */
+enum dw_kit_mark {
+    DW_KIT_MARK_CREATED = 1,
+    DW_KIT_MARK_BLOCK, /* the block of that number was written durably */
+    DW_KIT_MARK_TRIM_BEGIN,
+    DW_KIT_MARK_TRIM_END, /* the trim point is durable */
 };
 
 /* Settings of a log with 64 KiB volumes, 4 KiB blocks, 2 blanks. Change kit->create and kit->options before use. */
@@ -43,6 +52,11 @@ int dw_kit_continue(struct dw_kit *kit, uint32_t tail, uint32_t block);
 /* Settle: cut `tail` at `cut`, go on in volume `number`; `abandoned` are dropped. */
 int dw_kit_cut(struct dw_kit *kit, uint32_t tail, uint64_t cut, uint32_t number, const uint32_t *abandoned,
                size_t abandoned_count);
+/* Decide as recovery would, by looking for sound blocks, and settle: go on in the tail, or cut it. */
+int dw_kit_recover(struct dw_kit *kit, bool is_cut);
+/* The data block `block` reads back as it was written. */
+bool dw_kit_block_is_sound(struct dw_kit *kit, uint64_t block);
+int dw_kit_trim(struct dw_kit *kit, uint64_t before);
 /* load and continue at the start of volume 0. */
 int dw_kit_start(struct dw_kit *kit);
 /* Step the maker until it is idle; time passes when it asks to wait for the pace. Returns the number of steps. */
