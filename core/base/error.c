@@ -2,6 +2,7 @@
  *
  * Owns: one struct dwal_error per thread. Called by: every room of core, on any thread; by the caller of the library
  * through dwal/error.h. Nothing here allocates, locks or fails; a text that is too long is cut. */
+#define DW_ERROR_IMPLEMENTATION
 #include "core/base/error.h"
 
 #include <errno.h>
