@@ -1,0 +1,180 @@
+/* source.c - see source.h. The one place in this room that reads the device. */
+#include "core/read/source.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "alloc/alloc.h"
+#include "base/assert.h"
+#include "core/base/error.h"
+
+static int make_buffer(struct dw_source *source, size_t read_ahead)
+{
+    const struct dw_geometry *g = &source->geometry;
+    uint64_t blocks = dw_min_u64(read_ahead / g->block_size, g->data_blocks);
+    source->buffer_blocks = blocks ? (uint32_t)blocks : 1;
+    source->buffer = dw_alloc_io((size_t)source->buffer_blocks * g->block_size, g->block_size);
+    if (!source->buffer)
+        return dw_fail(DWAL_EMEMORY, "no memory for a buffer of %u blocks to read the log", source->buffer_blocks);
+    return 0;
+}
+
+int dw_source_open(struct dw_source *source, struct dw_store *store, size_t read_ahead)
+{
+    const struct dw_superblock_info *superblock = dw_store_superblock(store);
+    *source = (struct dw_source){.store = store,
+                                 .geometry = superblock->geometry,
+                                 .identity = superblock->identity,
+                                 .number = DW_VOLUME_NUMBER_NONE};
+    return make_buffer(source, read_ahead);
+}
+
+int dw_source_open_file(struct dw_source *source, const struct dw_geometry *geometry,
+                        const struct dw_identity *identity, struct dw_file *file, uint64_t base, uint32_t number,
+                        size_t read_ahead)
+{
+    *source =
+        (struct dw_source){.geometry = *geometry, .identity = *identity, .file = file, .base = base, .number = number};
+    return make_buffer(source, read_ahead);
+}
+
+void dw_source_release(struct dw_source *source)
+{
+    if (!source->store)
+        return;
+    if (source->volume)
+        dw_store_unpin(source->store, source->volume);
+    source->volume = NULL;
+    source->file = NULL;
+    source->number = DW_VOLUME_NUMBER_NONE;
+    source->count = 0;
+}
+
+void dw_source_close(struct dw_source *source)
+{
+    dw_source_release(source);
+    dw_free_io(source->buffer);
+    source->buffer = NULL;
+}
+
+void dw_source_forget(struct dw_source *source)
+{
+    source->count = 0;
+    source->damaged = (struct dw_block_view){0};
+}
+
+static int open_volume(struct dw_source *source, uint32_t number)
+{
+    if (source->number == number)
+        return 0;
+    if (!source->store) /* one file only, and this block is not in it */
+        return DWAL_ENOTFOUND;
+    dw_source_release(source);
+    dw_source_forget(source);
+    int result = dw_store_pin(source->store, number, &source->volume);
+    source->number = number;
+    source->open_error = result;
+    if (result) {
+        source->volume = NULL;
+        return result;
+    }
+    source->file = source->volume->file;
+    source->base = source->volume->base;
+    return 0;
+}
+
+/* The buffer's first block, piece by piece: what can be read of it, and what cannot. */
+static void read_pieces(struct dw_source *source, uint64_t block, struct dw_block_view *view)
+{
+    const struct dw_geometry *g = &source->geometry;
+    uint64_t place = source->base + dw_place_of_block(g, block);
+    uint32_t step = source->file->alignment > g->sector_size ? source->file->alignment : g->sector_size;
+    if (step > g->block_size)
+        step = g->block_size;
+    for (uint32_t at = 0; at < g->block_size; at += step) {
+        size_t done = 0;
+        int result = dw_file_read(source->file, source->buffer + at, step, place + at, &done);
+        source->reads++;
+        if (result == 0 && done == step)
+            continue;
+        memset(source->buffer + at, 0, step);
+        if (view->unreadable == 0) {
+            view->unreadable_place = place + at;
+            view->system_code = result ? result : -EIO;
+        }
+        view->unreadable += step / g->sector_size;
+    }
+}
+
+/* A block that one large read did not bring: absent, or read in pieces. */
+static void read_hard(struct dw_source *source, uint64_t block, int result, struct dw_block_view *view)
+{
+    *view = (struct dw_block_view){.block = block};
+    if (result == 0) {
+        view->is_absent = true;
+    } else {
+        read_pieces(source, block, view);
+        source->blocks_read++;
+        if (view->unreadable == 0) { /* the second attempt succeeded */
+            source->first = block;
+            source->count = 1;
+            view->bytes = source->buffer;
+            return;
+        }
+        view->sectors = source->buffer;
+    }
+    source->first = block;
+    source->count = 0;
+    source->damaged = *view;
+}
+
+static void no_volume(struct dw_source *source, uint64_t block, struct dw_block_view *view)
+{
+    const struct dw_geometry *g = &source->geometry;
+    *view = (struct dw_block_view){.block = block};
+    if (source->open_error == DWAL_EDEVICE || source->open_error == DWAL_EPERMISSION) {
+        memset(source->buffer, 0, g->block_size);
+        view->unreadable = g->sector_count;
+        view->unreadable_place = dw_place_of_block(g, block);
+        view->sectors = source->buffer;
+        view->system_code = -EIO;
+    } else {
+        view->is_absent = true;
+    }
+}
+
+int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view *view)
+{
+    const struct dw_geometry *g = &source->geometry;
+    if (block - source->first < source->count) {
+        *view = (struct dw_block_view){.block = block,
+                                       .bytes = source->buffer + (size_t)(block - source->first) * g->block_size};
+        return 0;
+    }
+    int result = open_volume(source, dw_volume_of_block(g, block));
+    if (result == DWAL_EMEMORY)
+        return result;
+    if (result || !source->file) {
+        no_volume(source, block, view);
+        return 0;
+    }
+    if (source->damaged.block == block && (source->damaged.is_absent || source->damaged.unreadable)) {
+        *view = source->damaged;
+        return 0;
+    }
+    source->damaged = (struct dw_block_view){0};
+    uint64_t left = g->data_blocks - block % g->data_blocks;
+    size_t size = (size_t)dw_min_u64(left, source->buffer_blocks) * g->block_size;
+    size_t done = 0;
+    result = dw_file_read(source->file, source->buffer, size, source->base + dw_place_of_block(g, block), &done);
+    source->reads++;
+    source->count = (uint32_t)(done / g->block_size);
+    source->first = block;
+    source->blocks_read += source->count;
+    if (source->count == 0) {
+        read_hard(source, block, result, view);
+        return 0;
+    }
+    *view = (struct dw_block_view){.block = block, .bytes = source->buffer};
+    return 0;
+}

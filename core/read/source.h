@@ -1,0 +1,56 @@
+/* source.h - blocks of the log as they lie on the device, one at a time, read in larger pieces.
+ *
+ * Owns: one buffer and at most one pinned volume. Called by: recovery, verify, dump and readers, each with a source of its
+ * own, on one thread. Changes nothing.
+ * Happy path: the block is in the buffer; else its volume is pinned and the buffer filled from the block on.
+ * Failure: a read error is tried again sector by sector; what still fails is counted in the view, never filled with zeros
+ * and passed on as content. A block behind the end of a file, or of a volume that is not there, is absent. */
+#ifndef DW_CORE_READ_SOURCE_H
+#define DW_CORE_READ_SOURCE_H
+
+#include "core/format/codec.h"
+#include "core/store/store.h"
+
+struct dw_block_view {
+    uint64_t block;
+    const uint8_t *bytes;      /* one block, valid until the next call on the source; NULL: absent or unreadable */
+    bool is_absent;            /* no such volume, or its file ends before */
+    uint32_t unreadable;       /* sectors that could not be read (then `sectors` has the others) */
+    const uint8_t *sectors;    /* unreadable > 0: the block with those sectors zero: for tags only, never content */
+    uint64_t unreadable_place; /* byte in the file of the first of them */
+    int system_code;           /* -errno of the first of them */
+};
+
+struct dw_source {
+    struct dw_store *store; /* NULL: one file only */
+    struct dw_geometry geometry;
+    struct dw_identity identity;
+    struct dw_volume *volume; /* pinned, or NULL */
+    struct dw_file *file;     /* of volume `number`; NULL: it is not there */
+    uint64_t base;            /* byte of the file at which the volume starts */
+    uint32_t number;          /* DW_VOLUME_NUMBER_NONE: no volume is open */
+    int open_error;           /* dwal code that opening it gave */
+    uint8_t *buffer;
+    uint32_t buffer_blocks;       /* its size */
+    uint64_t first;               /* first block in it */
+    uint32_t count;               /* blocks in it */
+    struct dw_block_view damaged; /* when count is 0 and `first` is a block that could not be read whole */
+    uint64_t reads, blocks_read;  /* device reads: calls, blocks */
+};
+
+/* `read_ahead`: bytes to read at once; at least one block, never more than a volume holds. DWAL_EMEMORY. */
+DW_NODISCARD int dw_source_open(struct dw_source *source, struct dw_store *store, size_t read_ahead);
+/* The blocks of one volume in a file that is open already (borrowed). */
+DW_NODISCARD int dw_source_open_file(struct dw_source *source, const struct dw_geometry *geometry,
+                                     const struct dw_identity *identity, struct dw_file *file, uint64_t base,
+                                     uint32_t number, size_t read_ahead);
+void dw_source_close(struct dw_source *source); /* zeroed memory is fine */
+
+/* 0 and a view, also when the block is absent or unreadable. DWAL_EMEMORY when a volume could not be opened for want of it. */
+DW_NODISCARD int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view *view);
+/* Read the next block from the device again, whatever the buffer holds. */
+void dw_source_forget(struct dw_source *source);
+/* Let go of the pinned volume. */
+void dw_source_release(struct dw_source *source);
+
+#endif
