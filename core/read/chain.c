@@ -258,8 +258,11 @@ int dw_recovery_chain(struct dw_recovery *r)
             return result;
     }
     uint32_t last = newest(r);
-    if (last == DW_VOLUME_NUMBER_NONE)
+    if (last == DW_VOLUME_NUMBER_NONE) {
+        dw_recovery_find(r, DW_FACT_CONTRADICTION, DWAL_NO_VOLUME, DWAL_NO_LSN, DWAL_NO_LSN,
+                         "the superblock knows of no volume");
         return 0;
+    }
     link_up(r, follow(r, last, capacity), capacity);
     return 0;
 }

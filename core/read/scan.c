@@ -7,6 +7,7 @@
  * began before the walk did, the walk is done again from further back. */
 #include <inttypes.h>
 
+#include "base/assert.h"
 #include "core/read/recovery.h"
 
 static const struct dw_tally no_records = {.first_lsn = DWAL_NO_LSN, .last_lsn = DWAL_NO_LSN};
@@ -288,13 +289,9 @@ static int walk_live(struct dw_recovery *r, size_t tail)
 
 int dw_recovery_scan(struct dw_recovery *r)
 {
+    dw_assert(r->count > 0);
     bool is_broken = false, is_held = false;
     size_t tail = first_of_tail(r);
-    if (r->count == 0) {
-        stop_at(r, 0, NULL, true);
-        r->stop.is_batch_unknown = false;
-        return 0;
-    }
     int result = dw_recovery_close_holds(r, &is_held);
     if (result || is_held)
         return result;

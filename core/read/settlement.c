@@ -106,7 +106,7 @@ static void list_abandoned(struct dw_recovery *r, bool is_cut, size_t tail)
     uint32_t trim = dw_volume_of_lsn(r->geometry, r->superblock->trim);
     for (size_t i = 0; i < dw_store_volume_count(r->store); i++) {
         uint32_t number = dw_store_volume_at(r->store, i)->number;
-        bool is_behind = r->count == 0 || (is_cut && number > r->row[tail].number);
+        bool is_behind = is_cut && number > r->row[tail].number;
         bool is_unlinked = number > trim && !is_linked(r, number);
         if (is_behind || is_unlinked)
             r->recovered->abandoned[settlement->abandoned_count++] = number;
@@ -166,9 +166,7 @@ int dw_recovery_settle(struct dw_recovery *r)
         return result;
     settlement->tail = DW_VOLUME_NUMBER_NONE;
     settlement->next_number = r->number_seen == DW_VOLUME_NUMBER_NONE ? 0 : r->number_seen + 1;
-    if (r->count == 0)
-        list_abandoned(r, true, 0);
-    else if (may_continue(r))
+    if (may_continue(r))
         go_on_in_place(r);
     else
         go_on_elsewhere(r);
