@@ -58,28 +58,17 @@ void dw_tags_count(const struct dw_geometry *geometry, const struct dw_identity 
                    uint32_t number, struct dw_tag_counts *counts)
 {
     const uint32_t expected = dw_tag_of_volume(identity, number);
-    *counts = (struct dw_tag_counts){0};
+    uint32_t seen[DW_TAG_ALIEN + 1] = {0};
     for (size_t byte = 0; byte < geometry->block_size; byte += geometry->sector_size) {
         uint32_t tag = tag_at(block, byte);
-        if (DW_LIKELY(tag == expected)) {
-            counts->current++;
-            continue;
-        }
-        switch (dw_tag_classify(identity, tag, number)) {
-        case DW_TAG_CURRENT:
-            counts->current++;
-            break;
-        case DW_TAG_BLANK:
-            counts->blank++;
-            break;
-        case DW_TAG_OLD:
-            counts->old++;
-            break;
-        case DW_TAG_ALIEN:
-            counts->alien++;
-            break;
-        }
+        seen[DW_LIKELY(tag == expected) ? DW_TAG_CURRENT : dw_tag_classify(identity, tag, number)]++;
     }
+    *counts = (struct dw_tag_counts){
+        .current = seen[DW_TAG_CURRENT],
+        .blank = seen[DW_TAG_BLANK],
+        .old = seen[DW_TAG_OLD],
+        .alien = seen[DW_TAG_ALIEN],
+    };
 }
 
 void dw_block_stamp_tags(const struct dw_geometry *geometry, const struct dw_identity *identity, void *block,

@@ -34,6 +34,8 @@ static void every_code_has_name_meaning_and_action(void **state)
         assert_int_equal(strncmp(codes[i].name, "DWAL_E", 6), 0);
     }
     assert_string_equal(dwal_error_name(DWAL_OK), "DWAL_OK");
+    assert_string_equal(dwal_error_meaning(DWAL_OK), "no error");
+    assert_string_equal(dwal_error_action(DWAL_OK), "nothing to do");
     assert_string_equal(dwal_error_name(-1), "unknown");
     assert_string_equal(dwal_error_name(1001), "unknown");
     assert_non_null(dwal_error_meaning(12345));

@@ -121,6 +121,18 @@ static void value_beyond_the_range_is_counted_and_told_by_max(void **state)
     assert_int_equal(dwal_histogram_percentile(&copy, 99), UINT64_C(1) << 40);
 }
 
+static void copy_taken_before_its_maximum_still_answers(void **state)
+{
+    (void)state;
+    static struct dwal_histogram copy;
+    memset(&copy, 0, sizeof copy);
+    copy.count = 3;
+    copy.buckets[200] = 3; /* max is still 0 */
+    assert_int_equal(dwal_histogram_percentile(&copy, 50), dw_histogram_high(200));
+    copy.max = dw_histogram_low(200);
+    assert_int_equal(dwal_histogram_percentile(&copy, 50), copy.max);
+}
+
 enum { THREADS = 4, RECORDS = 100000 };
 static struct dw_histogram shared;
 
@@ -160,6 +172,7 @@ int main(void)
         cmocka_unit_test(percentiles_are_within_one_sixty_fourth),
         cmocka_unit_test(percentiles_of_few_values_are_those_values),
         cmocka_unit_test(value_beyond_the_range_is_counted_and_told_by_max),
+        cmocka_unit_test(copy_taken_before_its_maximum_still_answers),
         cmocka_unit_test(threads_may_record_at_once),
     };
     return cmocka_run_group_tests_name("histogram", tests, NULL, NULL);

@@ -335,6 +335,15 @@ static void headers_can_be_read_without_knowing_the_log(void **state)
     assert_int_equal(seen.geometry.block_size, 16384);
     assert_int_equal(seen.geometry.payload_size, geometry.payload_size);
     sample_guarded_free(block, 16384);
+
+    geometry = sample_geometry_of(4096, 512, 4096 * 20, 300);
+    struct dw_toc_info toc = sample_toc(&random, &geometry), toc_seen;
+    uint8_t area[4096], table[300] = {1};
+    dw_toc_encode(&geometry, &identity, &toc, table, area);
+    memset(area, 0xff, 4); /* without the key a tag says nothing */
+    assert_int_equal(dw_toc_decode(&geometry, NULL, area, sizeof area, DW_VOLUME_NUMBER_NONE, &toc_seen),
+                     DW_DECODED_OK);
+    assert_int_equal(toc_seen.number, toc.number);
 }
 
 int main(void)
