@@ -13,6 +13,8 @@
 
 enum { RECORD_SIZE = 100, STEPS_MAX = 100000, LIST_MAX = 64 };
 
+#define KIT_PATIENCE_NS UINT64_C(90000000)
+
 static _Alignas(4096) uint8_t kit_block[DW_BLOCK_SIZE_MAX]; /* not from alloc/: its failures are not ours */
 
 static void mark(struct dw_kit *kit, enum dw_kit_mark what, uint64_t value)
@@ -317,7 +319,7 @@ uint32_t dw_kit_settle_down(struct dw_kit *kit)
         uint64_t wait_ns;
         if (dw_store_step(kit->store, &wait_ns) == DW_STEP_WORKED)
             continue;
-        if (wait_ns == UINT64_MAX || dw_store_is_out_of_space(kit->store))
+        if (wait_ns >= KIT_PATIENCE_NS) /* for ever, or until somebody gives space or a pin back */
             return steps;
         kit->now_ns += wait_ns;
     }

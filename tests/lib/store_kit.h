@@ -59,7 +59,8 @@ bool dw_kit_block_is_sound(struct dw_kit *kit, uint64_t block);
 int dw_kit_trim(struct dw_kit *kit, uint64_t before);
 /* load and continue at the start of volume 0. */
 int dw_kit_start(struct dw_kit *kit);
-/* Step the maker until it is idle; time passes when it asks to wait for the pace. Returns the number of steps. */
+/* Step the maker until it is idle; time passes when it asks to wait for the pace, but not when it waits for somebody else (space,
+ * a reader's pin). Returns the number of steps. */
 uint32_t dw_kit_settle_down(struct dw_kit *kit);
 /* Fill data blocks [from, to) of the head, each with `records` records of 100 bytes, as the flusher would. */
 int dw_kit_fill(struct dw_kit *kit, uint32_t from, uint32_t to, uint32_t records);
