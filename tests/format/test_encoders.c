@@ -99,10 +99,10 @@ static void encoders_refuse_what_decoders_would(void **state)
     REFUSES(write_block, block, flags, 2);
     REFUSES(write_block, block, flags, DW_BLOCK_MARKER);
     struct dw_volume_info volume = {.number = 3,
-                                          .predecessor = 2,
-                                          .predecessor_end = DW_PREDECESSOR_CUT,
-                                          .cut = dw_end_lsn_of_volume(&geometry, 2),
-                                          .in_flight_blocks = 1};
+                                    .predecessor = 2,
+                                    .predecessor_end = DW_PREDECESSOR_CUT,
+                                    .cut = dw_end_lsn_of_volume(&geometry, 2),
+                                    .in_flight_blocks = 1};
     REFUSES(write_volume, volume, number, 2);
     REFUSES(write_volume, volume, number, DW_VOLUME_NUMBER_NONE);
     REFUSES(write_volume, volume, cut, volume.cut + 1);
@@ -115,11 +115,11 @@ static void encoders_refuse_what_decoders_would(void **state)
     REFUSES(write_toc, toc, number, 1);
     REFUSES(write_toc, toc, entry_count, 3);
     struct dw_superblock_info superblock = {.identity = identity,
-                                                  .geometry = geometry,
-                                                  .claimed = 1,
-                                                  .head = 1,
-                                                  .state = DW_SUPERBLOCK_OPEN,
-                                                  .blanks = 255};
+                                            .geometry = geometry,
+                                            .claimed = 1,
+                                            .head = 1,
+                                            .state = DW_SUPERBLOCK_OPEN,
+                                            .blanks = 255};
     REFUSES(write_superblock, superblock, head, 2);
     REFUSES(write_superblock, superblock, blanks, 256);
     REFUSES(write_superblock, superblock, state, (enum dw_superblock_state)0);
