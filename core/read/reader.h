@@ -30,6 +30,9 @@ struct dw_reader_stats {
 DW_NODISCARD int dw_reader_create(struct dw_store *store, const struct dw_recent *recent, size_t read_ahead,
                                   struct dw_reader **reader);
 void dw_reader_close(struct dw_reader *reader);
+/* Show nothing that ends behind `limit`: what recovery said is the end of a log that is only read (there the end may lie
+ * inside a block). UINT64_MAX: no limit but the durable block. */
+void dw_reader_limit(struct dw_reader *reader, uint64_t limit);
 /* Stand before the first record that starts at or after `lsn`. */
 DW_NODISCARD int dw_reader_seek(struct dw_reader *reader, uint64_t lsn);
 /* Stand before the record that starts exactly at `lsn`. DWAL_ENOTFOUND (checked by the record's own checksum), DWAL_EEND,

@@ -25,7 +25,8 @@ int dw_source_open(struct dw_source *source, struct dw_store *store, size_t read
     *source = (struct dw_source){.store = store,
                                  .geometry = superblock->geometry,
                                  .identity = superblock->identity,
-                                 .number = DW_VOLUME_NUMBER_NONE};
+                                 .number = DW_VOLUME_NUMBER_NONE,
+                                 .limit = UINT64_MAX};
     return make_buffer(source, read_ahead);
 }
 
@@ -164,6 +165,8 @@ int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view
     }
     source->damaged = (struct dw_block_view){0};
     uint64_t left = g->data_blocks - block % g->data_blocks;
+    if (block < source->limit)
+        left = dw_min_u64(left, source->limit - block);
     size_t size = (size_t)dw_min_u64(left, source->buffer_blocks) * g->block_size;
     size_t done = 0;
     result = dw_file_read(source->file, source->buffer, size, source->base + dw_place_of_block(g, block), &done);

@@ -30,6 +30,7 @@ struct dw_source {
     uint64_t base;            /* byte of the file at which the volume starts */
     uint32_t number;          /* DW_VOLUME_NUMBER_NONE: no volume is open */
     int open_error;           /* dwal code that opening it gave */
+    uint64_t limit;           /* block at and behind which nothing is read ahead; UINT64_MAX: none */
     uint8_t *buffer;
     uint32_t buffer_blocks;       /* its size */
     uint64_t first;               /* first block in it */
