@@ -64,7 +64,8 @@ int dw_recovery_close_holds(struct dw_recovery *r, bool *holds)
     uint64_t first = dw_first_block_of_volume(r->geometry, r->row[head].number);
     uint64_t behind = first + r->geometry->data_blocks;
     uint64_t end = dw_recovery_block_behind(r, r->superblock->clean_end);
-    if (end < first || end > behind)
+    /* A witness of more than the clean end (a marker behind it) wants to be held against the blocks. */
+    if (end < first || end > behind || r->witness.block > end)
         return 0;
     if (end > first) {
         int result = look(r, end - 1, &block);

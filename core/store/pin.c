@@ -113,11 +113,16 @@ static int lock_pin(struct dw_store *store, struct dw_row *row)
     result = dw_load_read(store, row->volume.file, blocks, size, row->volume.base, &done);
     if (result != 0 || done != size)
         return 0; /* unreadable is not retired; the reader meets it by itself */
-    for (size_t i = 0; i < DW_VOLUME_HEADER_BLOCKS; i++)
-        if (dw_volume_header_decode(geometry, &store->superblock.identity, blocks + i * geometry->block_size, number,
-                                    &info) == DW_DECODED_MISPLACED)
-            return refuse_retired(store, number);
-    return 0;
+    bool is_misplaced = false;
+    for (size_t i = 0; i < DW_VOLUME_HEADER_BLOCKS; i++) {
+        enum dw_decoded verdict = dw_volume_header_decode(geometry, &store->superblock.identity,
+                                                          blocks + i * geometry->block_size, number, &info);
+        /* One copy is enough: the other may have been overwritten by a misdirected write. */
+        if (verdict == DW_DECODED_OK || verdict == DW_DECODED_BAD_TAG)
+            return 0;
+        is_misplaced |= verdict == DW_DECODED_MISPLACED;
+    }
+    return is_misplaced ? refuse_retired(store, number) : 0;
 }
 
 static void unlock_pin(struct dw_store *store, struct dw_row *row)
