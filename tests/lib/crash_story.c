@@ -7,31 +7,41 @@
 #include "base/assert.h"
 #include "base/bits.h"
 
+static void add(struct dw_crash_entry **list, size_t *count, size_t *capacity, const struct dw_crash_entry *entries,
+                size_t more)
+{
+    if (*count + more > *capacity) {
+        *capacity = *capacity * 2 + more + 16;
+        *list = realloc(*list, *capacity * sizeof **list);
+        dw_assert(*list);
+    }
+    if (more)
+        memcpy(*list + *count, entries, more * sizeof **list);
+    *count += more;
+}
+
 void dw_crash_story_add(struct dw_crash_story *story, const struct dw_crash_entry *entry)
 {
-    if (story->count == story->capacity) {
-        story->capacity = story->capacity * 2 + 16;
-        story->entries = realloc(story->entries, story->capacity * sizeof *story->entries);
-        dw_assert(story->entries);
-    }
-    story->entries[story->count++] = *entry;
+    add(&story->entries, &story->count, &story->capacity, entry, 1);
+}
+
+void dw_crash_story_cut(struct dw_crash_story *story, size_t count)
+{
+    add(&story->dropped, &story->dropped_count, &story->dropped_capacity, story->entries + count, story->count - count);
+    story->count = count;
 }
 
 void dw_crash_story_copy(struct dw_crash_story *target, const struct dw_crash_story *source)
 {
-    if (target->capacity < source->count) {
-        target->capacity = source->count + 16;
-        target->entries = realloc(target->entries, target->capacity * sizeof *target->entries);
-        dw_assert(target->entries);
-    }
-    target->count = source->count;
-    if (source->count)
-        memcpy(target->entries, source->entries, source->count * sizeof *source->entries);
+    target->count = target->dropped_count = 0;
+    add(&target->entries, &target->count, &target->capacity, source->entries, source->count);
+    add(&target->dropped, &target->dropped_count, &target->dropped_capacity, source->dropped, source->dropped_count);
 }
 
 void dw_crash_story_free(struct dw_crash_story *story)
 {
     free(story->entries);
+    free(story->dropped);
     *story = (struct dw_crash_story){0};
 }
 
@@ -59,11 +69,17 @@ static void see_mark(struct dw_crash_facts *facts, uint32_t mark, uint64_t value
     case DW_CRASH_ACKED:
         facts->acked = dw_max_u64(facts->acked, value);
         break;
+    case DW_CRASH_DURABLE_BLOCK:
+        facts->durable_block = value;
+        break;
     case DW_CRASH_CLOSING:
         facts->is_closing = true;
         break;
     case DW_CRASH_CLOSED:
         facts->is_closed = true;
+        break;
+    case DW_CRASH_OPENING:
+        facts->is_closed = false;
         break;
     case DW_CRASH_OPENED:
         facts->is_opened = true;
@@ -92,7 +108,9 @@ void dw_crash_facts_advance(struct dw_crash_facts *facts, struct dw_disk *disk, 
 size_t dw_crash_facts_least(const struct dw_crash_facts *facts, const struct dw_crash_story *story)
 {
     size_t least = facts->kept;
-    while (least < story->count && story->entries[least].end <= facts->acked)
-        least++;
+    for (size_t i = least; i < story->count && story->entries[i].end <= facts->acked; i++) {
+        if (!story->entries[i].is_more) /* a batch is acknowledged by its last entry */
+            least = i + 1;
+    }
     return least;
 }

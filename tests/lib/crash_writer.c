@@ -156,6 +156,7 @@ void dw_crash_writer_begin(struct dw_crash_writer *writer, const struct dw_crash
     write_superblock(writer);
     assert_int_equal(writer->disk->ops->sync_names(writer->disk), 0);
     dw_sim_mark(writer->disk, DW_CRASH_CREATED, 0);
+    dw_sim_mark(writer->disk, DW_CRASH_OPENED, 0);
 }
 
 void dw_crash_writer_end(struct dw_crash_writer *writer)
@@ -166,8 +167,6 @@ void dw_crash_writer_end(struct dw_crash_writer *writer)
     for (uint32_t i = 0; i < DW_CRASH_VOLUMES_MAX; i++)
         dw_file_close(writer->volumes[i]);
     dw_file_close(writer->super_file);
-    dw_free_io(writer->bytes);
-    writer->bytes = NULL;
 }
 
 void dw_crash_writer_free(struct dw_crash_writer *writer)
@@ -175,6 +174,7 @@ void dw_crash_writer_free(struct dw_crash_writer *writer)
     dw_crash_drop(writer->disk);
     dw_crash_story_free(&writer->story);
     free(writer->content);
+    dw_free_io(writer->bytes);
 }
 
 /* ---- appending ---- */
@@ -265,7 +265,7 @@ void dw_crash_writer_submit(struct dw_crash_writer *writer, uint32_t count)
     struct dw_crash_flight *flight = writer->flights;
     while (flight->is_used)
         flight++;
-    dw_assert(flight < writer->flights + DW_CRASH_DEPTH_MAX);
+    dw_assert(flight < writer->flights + DW_CRASH_FLIGHTS_MAX);
     for (uint64_t block = writer->next_block; block < writer->next_block + count; block++) {
         const struct dw_crash_block *about = block_at(writer, block);
         struct dw_block_info info = {.block = block,
@@ -304,7 +304,7 @@ static void advance(struct dw_crash_writer *writer)
     uint64_t before = writer->durable_block;
     for (bool is_found = true; is_found;) {
         is_found = false;
-        for (uint32_t i = 0; i < DW_CRASH_DEPTH_MAX; i++) {
+        for (uint32_t i = 0; i < DW_CRASH_FLIGHTS_MAX; i++) {
             struct dw_crash_flight *flight = &writer->flights[i];
             if (flight->is_used && flight->is_finished && flight->from == writer->durable_block) {
                 writer->durable_block = flight->to;
@@ -313,8 +313,10 @@ static void advance(struct dw_crash_writer *writer)
             }
         }
     }
-    if (writer->durable_block > before)
-        dw_sim_mark(writer->disk, DW_CRASH_ACKED, end_before(writer, writer->durable_block));
+    if (writer->durable_block == before)
+        return;
+    dw_sim_mark(writer->disk, DW_CRASH_DURABLE_BLOCK, writer->durable_block);
+    dw_sim_mark(writer->disk, DW_CRASH_ACKED, end_before(writer, writer->durable_block));
 }
 
 void dw_crash_writer_finish(struct dw_crash_writer *writer, uint32_t which)

@@ -16,6 +16,7 @@
 #define DW_CRASH_BLOCKS_MAX  64u
 #define DW_CRASH_VOLUMES_MAX 12u
 #define DW_CRASH_DEPTH_MAX   4u
+#define DW_CRASH_FLIGHTS_MAX 16u
 
 struct dw_crash_shape {
     uint32_t sector_size;      /* 512 or 4096 */
@@ -47,7 +48,7 @@ struct dw_crash_writer {
     uint64_t first_block, next_block, durable_block, tail;
     uint8_t *bytes; /* of blocks from first_block on */
     struct dw_crash_block blocks[DW_CRASH_BLOCKS_MAX];
-    struct dw_crash_flight flights[DW_CRASH_DEPTH_MAX];
+    struct dw_crash_flight flights[DW_CRASH_FLIGHTS_MAX]; /* ended out of order, some wait for older ones */
     uint32_t flight_count;
     uint64_t time;
     struct dw_crash_story story;
@@ -58,7 +59,7 @@ struct dw_crash_writer {
 
 /* A new disk with a log on it: one volume, no blanks. */
 void dw_crash_writer_begin(struct dw_crash_writer *writer, const struct dw_crash_shape *shape, uint64_t seed);
-/* Finishes what is in flight, closes the files; the disk and the story stay until dw_crash_writer_free. */
+/* Finishes what is in flight, closes the files; disk, story and blocks stay until dw_crash_writer_free. */
 void dw_crash_writer_end(struct dw_crash_writer *writer);
 void dw_crash_writer_free(struct dw_crash_writer *writer);
 

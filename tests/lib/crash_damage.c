@@ -1,0 +1,199 @@
+/* crash_damage.c - see crash_damage.h. */
+#include "tests/lib/crash_damage.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+#define BLOCK_SIZE 4096u
+
+struct eye {
+    const struct dw_crash_writer *writer;
+    const struct dw_geometry *geometry;
+    struct dw_disk *image;
+    const char *bad_file;
+    uint64_t bad_offset, bad_size;
+    uint64_t demanded_end;             /* every byte of an entry before it must be there */
+    uint64_t durable_block, end_block; /* end_block: behind the last volume that is part of the log */
+    struct dw_superblock_info superblock;
+};
+
+/* ---- seeing ---- */
+static void name_volume(uint32_t number, char name[32])
+{
+    snprintf(name, 32, "%010u.vol", number);
+}
+
+/* False: there is no such volume. Unreadable sectors are seen as they were written: callers ask for them apart. */
+static bool see_block(const struct eye *eye, uint64_t block, uint8_t *bytes)
+{
+    char name[32];
+    name_volume(dw_volume_of_block(eye->geometry, block), name);
+    return dw_sim_peek(eye->image, name, dw_place_of_block(eye->geometry, block), bytes, BLOCK_SIZE);
+}
+
+static bool is_unreadable(const struct eye *eye, uint64_t block)
+{
+    char name[32];
+    uint64_t place = dw_place_of_block(eye->geometry, block);
+    name_volume(dw_volume_of_block(eye->geometry, block), name);
+    return eye->bad_file && strcmp(eye->bad_file, name) == 0 && eye->bad_offset < place + BLOCK_SIZE &&
+           place < eye->bad_offset + eye->bad_size;
+}
+
+static void count_tags(const struct eye *eye, const uint8_t *bytes, uint64_t block, struct dw_tag_counts *counts)
+{
+    uint32_t number = dw_volume_of_block(eye->geometry, block);
+    *counts = (struct dw_tag_counts){0};
+    for (uint32_t at = 0; at < BLOCK_SIZE; at += eye->geometry->sector_size) {
+        uint32_t tag;
+        memcpy(&tag, bytes + at, sizeof tag);
+        switch (dw_tag_classify(&eye->writer->identity, tag, number)) {
+        case DW_TAG_CURRENT:
+            counts->current++;
+            break;
+        case DW_TAG_BLANK:
+            counts->blank++;
+            break;
+        case DW_TAG_OLD:
+            counts->old++;
+            break;
+        case DW_TAG_ALIEN:
+            counts->alien++;
+            break;
+        }
+    }
+}
+
+/* ---- is a block what it was? Tags do not count, nor padding, nor bytes of entries that nobody was told of. ---- */
+static bool is_changed(const struct eye *eye, uint64_t block, const uint8_t *bytes)
+{
+    const struct dw_geometry *g = eye->geometry;
+    const struct dw_crash_writer *writer = eye->writer;
+    const uint8_t *was = writer->bytes + (block - writer->first_block) * BLOCK_SIZE;
+    if (memcmp(bytes + DW_TAG_SIZE, was + DW_TAG_SIZE, DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE) != 0)
+        return true;
+    uint64_t begin = dw_lsn_of_block(g, block);
+    uint32_t fill = writer->blocks[block - writer->first_block].fill;
+    uint64_t demanded = eye->demanded_end > begin ? eye->demanded_end - begin : 0;
+    uint32_t limit = (uint32_t)dw_min_u64(fill, demanded);
+    for (uint32_t offset = 0; offset < limit; offset++) {
+        uint32_t at = dw_byte_of_payload(g, offset);
+        if (bytes[at] != was[at])
+            return true;
+    }
+    return false;
+}
+
+/* ---- what else the image tells ---- */
+/* The newest sound copy. */
+static void see_superblock(const struct eye *eye, struct dw_superblock_info *newest)
+{
+    struct dw_superblock_info info;
+    uint8_t bytes[BLOCK_SIZE];
+    *newest = (struct dw_superblock_info){0};
+    for (uint64_t copy = 0; copy < DW_SUPERBLOCK_COPIES; copy++) {
+        if (eye->bad_file && strcmp(eye->bad_file, "dwal.super") == 0 && eye->bad_offset / BLOCK_SIZE == copy)
+            continue;
+        if (dw_sim_peek(eye->image, "dwal.super", copy * BLOCK_SIZE, bytes, sizeof bytes) &&
+            dw_superblock_decode(bytes, sizeof bytes, &info) == DW_DECODED_OK && (info.sequence & 1) == (copy & 1) &&
+            info.sequence > newest->sequence)
+            *newest = info;
+    }
+}
+
+static bool superblock_tells(const struct eye *eye, uint64_t block)
+{
+    const struct dw_superblock_info *info = &eye->superblock;
+    if (info->state == DW_SUPERBLOCK_CLEAN && info->clean_end > dw_lsn_of_block(eye->geometry, block))
+        return true;
+    return info->watermark > block;
+}
+
+static bool toc_tells(const struct eye *eye, uint64_t block)
+{
+    const struct dw_crash_writer *writer = eye->writer;
+    for (uint32_t number = writer->shape.first_volume; number <= writer->claimed; number++) {
+        char name[32];
+        uint8_t area[BLOCK_SIZE];
+        struct dw_toc_info toc;
+        uint64_t place = dw_place_of_toc(eye->geometry);
+        name_volume(number, name);
+        if (eye->bad_file && strcmp(eye->bad_file, name) == 0 && eye->bad_offset >= place)
+            continue;
+        if (!dw_sim_peek(eye->image, name, place, area, sizeof area))
+            continue;
+        enum dw_decoded verdict = dw_toc_decode(eye->geometry, &writer->identity, area, sizeof area, number, &toc);
+        if ((verdict == DW_DECODED_OK || verdict == DW_DECODED_BAD_TAG) && toc.watermark > block)
+            return true;
+    }
+    return false;
+}
+
+static void see_rest(const struct eye *eye, struct dw_crash_wound *wound)
+{
+    const struct dw_crash_writer *writer = eye->writer;
+    wound->is_witnessed = superblock_tells(eye, wound->block) || toc_tells(eye, wound->block);
+    for (uint64_t block = wound->block; block < eye->end_block; block++) {
+        uint8_t bytes[BLOCK_SIZE];
+        struct dw_block_info info;
+        struct dw_tag_counts tags;
+        if (is_unreadable(eye, block) || !see_block(eye, block, bytes))
+            continue;
+        enum dw_decoded verdict = dw_block_header_decode(eye->geometry, &writer->identity, bytes, block, &info);
+        count_tags(eye, bytes, block, &tags);
+        wound->is_witnessed |= verdict == DW_DECODED_OK && info.watermark > wound->block;
+        wound->is_far |= tags.current > 0 && block >= wound->block + writer->shape.in_flight_blocks;
+        /* Sound, of this use of the files, and of another place. */
+        wound->is_misdirected |= verdict == DW_DECODED_MISPLACED && info.block >= writer->first_block;
+    }
+}
+
+static enum dw_crash_expected decide(const struct eye *eye, const struct dw_crash_wound *wound)
+{
+    if (wound->is_unreadable || wound->is_witnessed || wound->is_far || wound->is_misdirected)
+        return DW_CRASH_EXPECT_REFUSAL;
+    if (!wound->looks_unwritten || wound->has_alien)
+        return DW_CRASH_EXPECT_REFUSAL;
+    bool is_behind = eye->demanded_end > dw_lsn_of_block(eye->geometry, wound->block);
+    return is_behind ? DW_CRASH_EXPECT_LOSS : DW_CRASH_EXPECT_CUT;
+}
+
+void dw_crash_foresee(const struct dw_crash_writer *writer, const struct dw_crash_facts *facts, struct dw_disk *image,
+                      const char *bad_file, uint64_t bad_offset, uint64_t bad_size,
+                      struct dw_crash_prognosis *prognosis)
+{
+    size_t least = dw_crash_facts_least(facts, &writer->story);
+    struct eye eye = {.writer = writer,
+                      .geometry = &writer->geometry,
+                      .image = image,
+                      .bad_file = bad_file,
+                      .bad_offset = bad_offset,
+                      .bad_size = bad_size,
+                      .demanded_end = least ? writer->story.entries[least - 1].end : 0,
+                      .durable_block = facts->durable_block};
+    see_superblock(&eye, &eye.superblock);
+    eye.end_block = dw_first_block_of_volume(&writer->geometry, eye.superblock.claimed + 1);
+    *prognosis = (struct dw_crash_prognosis){.expected = DW_CRASH_EXPECT_ALL};
+    for (uint64_t block = writer->first_block; block < eye.durable_block; block++) {
+        uint8_t bytes[BLOCK_SIZE];
+        struct dw_tag_counts tags;
+        struct dw_crash_wound wound = {.block = block, .is_unreadable = is_unreadable(&eye, block)};
+        bool is_there = see_block(&eye, block, bytes);
+        dw_assert(is_there);
+        if (!wound.is_unreadable && !is_changed(&eye, block, bytes))
+            continue;
+        count_tags(&eye, bytes, block, &tags);
+        wound.looks_unwritten = tags.blank + tags.old > 0;
+        wound.has_alien = tags.alien > 0;
+        see_rest(&eye, &wound);
+        enum dw_crash_expected expected = decide(&eye, &wound);
+        if (prognosis->wounds++ == 0) {
+            prognosis->expected = expected;
+            prognosis->first = wound;
+        }
+        prognosis->may_lose |= expected == DW_CRASH_EXPECT_LOSS;
+    }
+}
