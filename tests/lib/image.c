@@ -16,20 +16,29 @@ static const uint8_t log_id[16] = "an image's log.";
 
 /* ---- bytes of entries ---- */
 
-uint8_t dw_image_byte(uint64_t seed, uint64_t at)
+static uint64_t word_of(uint64_t seed, uint64_t index)
 {
-    uint64_t v = (seed + (at >> 3)) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t v = (seed + index) * UINT64_C(0x9e3779b97f4a7c15);
     v ^= v >> 29;
     v *= UINT64_C(0xbf58476d1ce4e5b9);
-    v ^= v >> 32;
-    return (uint8_t)(v >> (8 * (at & 7)));
+    return v ^ v >> 32;
+}
+
+uint8_t dw_image_byte(uint64_t seed, uint64_t at)
+{
+    return (uint8_t)(word_of(seed, at >> 3) >> (8 * (at & 7)));
 }
 
 bool dw_image_holds(const struct dw_image_entry *entry, uint64_t from, const void *bytes, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        if (((const uint8_t *)bytes)[i] != dw_image_byte(entry->seed, from + i))
+    const uint8_t *at = bytes;
+    uint64_t word = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (i == 0 || ((from + i) & 7) == 0)
+            word = word_of(entry->seed, (from + i) >> 3);
+        if (at[i] != (uint8_t)(word >> (8 * ((from + i) & 7))))
             return false;
+    }
     return true;
 }
 
