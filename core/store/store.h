@@ -155,6 +155,9 @@ struct dw_volume *dw_store_next(struct dw_store *store); /* the claimed one, or 
 void dw_store_advance(struct dw_store *store);
 /* lsn at which the last claimed volume ends: nothing may be reserved at or beyond it. Acquire. */
 uint64_t dw_store_space(const struct dw_store *store);
+/* An appender needs space up to lsn `end` (an entry larger than what is claimed ahead): the maker claims volumes until
+ * dw_store_space() >= end. Any thread; wakes the maker when it asks for more than before. */
+void dw_store_demand(struct dw_store *store, uint64_t end);
 /* True when the maker tried to go on and could not: appends answer DWAL_ENOSPACE instead of waiting. */
 bool dw_store_is_out_of_space(const struct dw_store *store);
 /* Volume numbers are used up: appends answer DWAL_EEXHAUSTED. */

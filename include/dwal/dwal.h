@@ -115,7 +115,7 @@ struct dwal_options {
     uint32_t write_size_max;        /* largest single write, bytes; default 1 MiB */
     const char *backend;            /* "sync", "uring" or NULL: chosen at open */
     uint32_t marker_delay_ms;       /* idle time before a marker block is written; default 10; UINT32_MAX: never */
-    uint32_t fill_bytes_per_second; /* pace of blank filling while commits run, in KiB/s; default 0: 64 MiB/s;
+    uint32_t fill_kib_per_second; /* pace of blank filling while commits run; default 65536, that is 64 MiB/s;
                                      * full speed when a blank is needed at once */
     uint32_t stall_report_ms;       /* report a write that takes longer through `event`; default 1000 */
     bool is_unsafe_buffered;        /* allow a file system without O_DIRECT (tmpfs): for experiments only */

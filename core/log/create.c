@@ -1,0 +1,99 @@
+/* create.c - make an empty log. Called by: dwal_create and the tests' seam, on the caller's thread.
+ *
+ * Happy path: directory (0700) -> volume 0, filled -> superblock last: a crash leaves a log or none.
+ * Failure: left-overs are named so that the next create removes them; a directory made here is removed again if empty. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/error.h"
+#include "core/log/handle.h"
+
+#define DEFAULT_BLANKS 4u
+
+int dw_log_create_on(struct dw_disk *disk, const struct dw_clock *clock, const uint8_t log_id[16], uint32_t tag_key,
+                     const struct dwal_options *given)
+{
+    struct dwal_options options;
+    int result = dw_options_resolve(given, &options);
+    if (result < 0)
+        return result;
+    struct dw_store_create what = {
+        .magic_number = options.magic_number,
+        .blanks = options.blanks ? options.blanks : DEFAULT_BLANKS,
+        .fill_mode = options.fill == DWAL_FILL_DEFAULT ? DWAL_FILL_ZERO : options.fill,
+        .tag_key = tag_key,
+    };
+    memcpy(what.log_id, log_id, sizeof what.log_id);
+    result = dw_options_geometry(&options, &what.geometry);
+    if (result < 0)
+        return result;
+    what.in_flight_blocks = dw_options_in_flight_blocks(&options, &what.geometry);
+    return dw_store_create(disk, &what, clock);
+}
+
+/* The new directory itself must survive a crash: sync the one it stands in. */
+static int sync_parent(const char *path)
+{
+    char parent[PATH_MAX];
+    int length = snprintf(parent, sizeof parent, "%s/..", path);
+    if (length < 0 || (size_t)length >= sizeof parent)
+        return -ENAMETOOLONG;
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int result = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return result;
+}
+
+static int create_in(const char *path, const struct dwal_options *options)
+{
+    struct dw_disk *disk;
+    int result = dw_disk_posix_open(path, options && options->is_unsafe_buffered, &disk);
+    if (result == -EOPNOTSUPP || result == -EINVAL)
+        return dw_fail(DWAL_EUNSUPPORTED,
+                       "%s lies on a file system without direct I/O, or on a network: use another place", path);
+    if (result < 0)
+        return dw_fail_system(result, "opening %s failed", path);
+    uint8_t random[20];
+    uint32_t key = 0;
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        result = dw_fail_system(-EIO, "the system gave no random bytes for the log's identity");
+    } else {
+        memcpy(&key, random + 16, sizeof key);
+        result = dw_log_create_on(disk, &dw_clock_system, random, key | 0x80000000u, options);
+    }
+    disk->ops->close(disk);
+    return result;
+}
+
+int dwal_create(const char *path, const struct dwal_options *options)
+{
+    if (!path)
+        return dw_fail(DWAL_EARGUMENT, "path is NULL");
+    struct dwal_options checked;
+    int result = dw_options_resolve(options, &checked);
+    if (result < 0)
+        return result;
+    bool is_new = mkdir(path, 0700) == 0;
+    if (!is_new && errno != EEXIST)
+        return dw_fail_system(-errno, "making directory %s failed", path);
+    result = create_in(path, &checked);
+    if (result == 0 && is_new) {
+        int synced = sync_parent(path);
+        if (synced < 0)
+            result = dw_fail_system(synced, "syncing the directory above %s failed", path);
+    }
+    if (result < 0 && is_new) {
+        struct dwal_error error = *dwal_last_error();
+        rmdir(path); /* only if nothing is in it */
+        dw_fail_again(&error);
+    }
+    return result;
+}

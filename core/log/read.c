@@ -1,0 +1,210 @@
+/* read.c - the reading half of the public calls: cursors, reads by lsn, waiting for more.
+ *
+ * Called by: the user's threads; one thread at a time for each cursor. Happy path: a reader of core/read over the store,
+ * with the ring for what is recent. dwal_read borrows one of a few readers that the handle keeps, so that a read by lsn
+ * does not set one up each time. Failure: codes of core/read, handed on. */
+#include <string.h>
+#include <time.h>
+
+#include "alloc/alloc.h"
+#include "base/bits.h"
+#include "core/base/error.h"
+#include "core/log/handle.h"
+
+#define CURSOR_READ_AHEAD (UINT64_C(256) << 10)
+#define FOLLOW_PAUSE_NS   UINT64_C(2000000)
+
+struct dwal_cursor {
+    dwal *log;
+    struct dw_reader *reader;
+};
+
+static bool copy_block(void *context, uint64_t block, void *target)
+{
+    struct dwal *log = context;
+    return dw_writer_copy_block(&log->writer, block, target);
+}
+
+static uint64_t durable_block(void *context)
+{
+    struct dwal *log = context;
+    if (log->is_writer)
+        return dw_durable_block(&log->writer.durable);
+    return atomic_load_explicit(&log->visible_block, memory_order_acquire); /* pairs: VISIBLE */
+}
+
+struct dw_recent dw_log_recent(struct dwal *log)
+{
+    return (struct dw_recent){
+        .context = log,
+        .copy_block = log->is_writer ? copy_block : NULL,
+        .durable_block = durable_block,
+    };
+}
+
+static void reader_release(struct dwal *log, struct dw_reader *reader)
+{
+    struct dw_reader_stats stats;
+    dw_reader_get_stats(reader, &stats);
+    dw_count(&log->ring_reads, stats.ring_reads);
+    dw_count(&log->device_reads, stats.device_reads);
+    dw_count(&log->device_read_bytes, stats.device_read_bytes);
+    dw_reader_close(reader);
+}
+
+/* ---- cursors --------------------------------------------------------------------------------------------------------- */
+
+int dwal_cursor_open(dwal *log, uint64_t lsn, dwal_cursor **out)
+{
+    if (!out)
+        return dw_fail(DWAL_EARGUMENT, "cursor is NULL");
+    *out = NULL;
+    dwal_cursor *cursor = dw_alloc(sizeof *cursor);
+    if (!cursor)
+        return dw_fail(DWAL_EMEMORY, "no memory for a cursor");
+    struct dw_recent recent = dw_log_recent(log);
+    cursor->log = log;
+    int result = dw_reader_create(log->store, &recent, CURSOR_READ_AHEAD, &cursor->reader);
+    if (result == 0)
+        result = dw_reader_seek(cursor->reader, dw_max_u64(lsn, dw_store_first(log->store)));
+    if (result < 0) {
+        dw_reader_close(cursor->reader);
+        dw_free(cursor);
+        return result;
+    }
+    *out = cursor;
+    return 0;
+}
+
+int dwal_cursor_next_metadata(dwal_cursor *cursor, struct dwal_record *record)
+{
+    return dw_reader_next(cursor->reader, record);
+}
+
+int dwal_cursor_data(dwal_cursor *cursor, struct dwal_record *record)
+{
+    return dw_reader_data(cursor->reader, record, NULL);
+}
+
+int dwal_cursor_next(dwal_cursor *cursor, struct dwal_record *record)
+{
+    int result = dw_reader_next(cursor->reader, record);
+    return result < 0 ? result : dw_reader_data(cursor->reader, record, NULL);
+}
+
+void dwal_cursor_close(dwal_cursor *cursor)
+{
+    if (!cursor)
+        return;
+    reader_release(cursor->log, cursor->reader);
+    dw_free(cursor);
+}
+
+/* ---- reading by lsn ---------------------------------------------------------------------------------------------------- */
+
+static int borrow_reader(struct dwal *log, struct dw_reader **reader)
+{
+    *reader = NULL;
+    pthread_mutex_lock(&log->readers_mutex);
+    for (uint32_t i = 0; i < DW_READERS_KEPT && !*reader; i++) {
+        *reader = log->readers[i];
+        log->readers[i] = NULL;
+    }
+    pthread_mutex_unlock(&log->readers_mutex);
+    if (*reader)
+        return 0;
+    struct dw_recent recent = dw_log_recent(log);
+    return dw_reader_create(log->store, &recent, log->geometry.block_size, reader);
+}
+
+static void give_back_reader(struct dwal *log, struct dw_reader *reader)
+{
+    pthread_mutex_lock(&log->readers_mutex);
+    for (uint32_t i = 0; i < DW_READERS_KEPT && reader; i++) {
+        if (!log->readers[i]) {
+            log->readers[i] = reader;
+            reader = NULL;
+        }
+    }
+    pthread_mutex_unlock(&log->readers_mutex);
+    if (reader)
+        reader_release(log, reader);
+}
+
+void dw_log_readers_close(struct dwal *log)
+{
+    for (uint32_t i = 0; i < DW_READERS_KEPT; i++) {
+        if (log->readers[i])
+            reader_release(log, log->readers[i]);
+        log->readers[i] = NULL;
+    }
+}
+
+static int read_into(struct dw_reader *reader, uint64_t lsn, uint8_t *buffer, size_t size, struct dwal_record *record)
+{
+    int result = dw_reader_seek_exact(reader, lsn);
+    if (result == 0)
+        result = dw_reader_next(reader, record);
+    if (result < 0)
+        return result;
+    uint64_t need = (uint64_t)record->metadata_size + record->data_size;
+    if (need > size) {
+        record->metadata = record->data = NULL;
+        return dw_fail_at(DWAL_EBUFFER, record->volume, DWAL_NO_LSN, lsn,
+                          "the record at lsn %llu has %llu bytes, the buffer %zu", (unsigned long long)lsn,
+                          (unsigned long long)need, size);
+    }
+    if (record->metadata_size > 0)
+        memcpy(buffer, record->metadata, record->metadata_size);
+    record->metadata = buffer;
+    /* `target` NULL means the reader's own buffer, which an empty record does not need either. */
+    result = dw_reader_data(reader, record, record->data_size > 0 ? buffer + record->metadata_size : NULL);
+    if (result == 0)
+        record->data = buffer + record->metadata_size;
+    return result;
+}
+
+int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_record *record)
+{
+    if (!record || (!buffer && size > 0))
+        return dw_fail(DWAL_EARGUMENT, "record or buffer is NULL");
+    struct dw_reader *reader;
+    int result = borrow_reader(log, &reader);
+    if (result < 0)
+        return result;
+    result = read_into(reader, lsn, buffer, size, record);
+    give_back_reader(log, reader);
+    return result;
+}
+
+/* ---- waiting for more ---------------------------------------------------------------------------------------------------- */
+
+static int follow_until(struct dwal *log, uint64_t beyond, uint64_t timeout_ns)
+{
+    uint64_t deadline = log->clock->monotonic_ns(log->clock->context);
+    if (dw_add_overflows(deadline, timeout_ns, &deadline))
+        deadline = UINT64_MAX;
+    for (;;) {
+        bool has_grown = false;
+        pthread_mutex_lock(&log->follow_mutex);
+        int result = dwal_durable(log) > beyond ? 0 : dw_follow(log, &has_grown);
+        pthread_mutex_unlock(&log->follow_mutex);
+        if (result < 0 || dwal_durable(log) > beyond)
+            return result;
+        uint64_t now = log->clock->monotonic_ns(log->clock->context);
+        if (now >= deadline)
+            return dw_fail(DWAL_ETIMEOUT, "nothing new became durable in the time given");
+        struct timespec pause = {.tv_nsec = (long)dw_min_u64(FOLLOW_PAUSE_NS, deadline - now)};
+        nanosleep(&pause, NULL);
+    }
+}
+
+int dwal_wait(dwal *log, uint64_t beyond, uint64_t timeout_ns)
+{
+    if (!log->is_writer)
+        return follow_until(log, beyond, timeout_ns);
+    if (beyond == UINT64_MAX)
+        return dw_fail(DWAL_EARGUMENT, "no lsn is above %llu", (unsigned long long)beyond);
+    int result = dw_durable_wait(&log->writer.durable, beyond + 1, timeout_ns);
+    return result < 0 ? dw_fail(result, "%s", dwal_error_meaning(result)) : 0;
+}

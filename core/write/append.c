@@ -1,0 +1,365 @@
+/* append.c - the appender's side: check, reserve, copy, publish.
+ *
+ * Called by: any number of threads, without locks. Happy path: one atomic add on the tail gives the lsn; the record's
+ * checksums are made from the caller's own buffers (end to end); header, metadata and data are copied straight into the
+ * ring's blocks, stepping over the tags; one atomic add per block publishes.
+ * Whoever covers the first payload byte of a sector stamps its tag; of a block, writes first_record; the last payload
+ * byte of a block, notes whether a record ends there.
+ * Failure: everything that can refuse an entry is looked at before the reservation, since that cannot be given back.
+ * No ring room is a counted wait; no space in claimed volumes waits for the maker, or is DWAL_ENOSPACE when it has none.
+ * An entry larger than half the ring reserves first and waits for room block by block while it copies. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "core/base/error.h"
+#include "core/format/crc32c.h"
+#include "core/write/writer.h"
+
+/* ---- the pen: writes payload from an lsn on ---------------------------------------------------------------------- */
+
+struct dw_pen {
+    struct dw_writer *writer;
+    uint8_t *at;         /* next byte to write */
+    uint8_t *sector_end; /* end of the sector that `at` is in, or `at` itself when that one is full */
+    uint8_t *block_end;
+    struct dw_slot *slot;
+    uint64_t block;
+    uint64_t unpublished; /* what to add to slot->filled */
+    uint64_t record_left; /* bytes of the running record still to be written */
+    bool is_roomy;        /* all blocks of the reservation are known to have room */
+};
+
+/* Wait until the ring may be written at `block`. false: the log failed, or must not wait. */
+static DW_NODISCARD bool wait_for_room(struct dw_writer *writer, uint64_t block)
+{
+    struct dw_ring *ring = &writer->ring;
+    if (DW_LIKELY(block < atomic_load_explicit(&ring->room_end, memory_order_acquire))) /* pairs: RING-ROOM */
+        return true;
+    uint64_t start_ns = dw_writer_now(writer);
+    dw_count(&writer->counts.reserve_waits, 1);
+    for (;;) {
+        dw_writer_flush(writer, dw_lsn_of_block(&ring->geometry, block));
+        if (writer->options.is_single_stepped) {
+            while (block >= atomic_load_explicit(&ring->room_end, memory_order_acquire) &&
+                   dw_durable_failure(&writer->durable) == 0)
+                dw_flush_step(writer, true);
+        }
+        uint32_t key = dw_event_prepare(&writer->room);
+        bool has_room = block < atomic_load_explicit(&ring->room_end, memory_order_acquire);
+        if (has_room || dw_durable_failure(&writer->durable) != 0) {
+            dw_event_cancel(&writer->room);
+            dw_histogram_record(&writer->stages[DWAL_STAGE_RESERVE_WAIT], dw_writer_now(writer) - start_ns);
+            return has_room;
+        }
+        dw_event_wait(&writer->room, key, UINT64_MAX);
+    }
+}
+
+static void pen_publish(struct dw_pen *pen)
+{
+    /* release: the bytes, tags and slot fields before it; pairs: BLOCK-FILLED. */
+    atomic_fetch_add_explicit(&pen->slot->filled, pen->unpublished, memory_order_release);
+    pen->unpublished = 0;
+}
+
+static void pen_stand(struct dw_pen *pen, uint64_t block, uint32_t byte)
+{
+    struct dw_ring *ring = &pen->writer->ring;
+    uint8_t *bytes = dw_ring_block(ring, block);
+    pen->block = block;
+    pen->slot = dw_ring_slot(ring, block);
+    pen->at = bytes + byte;
+    pen->sector_end = bytes + (byte | (ring->geometry.sector_size - 1)) + 1;
+    pen->block_end = bytes + ring->geometry.block_size;
+}
+
+/* Publish the block that is full and go on at the start of the next. */
+static DW_NODISCARD bool pen_next_block(struct dw_pen *pen, uint32_t first_record)
+{
+    struct dw_ring *ring = &pen->writer->ring;
+    pen_publish(pen);
+    uint64_t block = pen->block + 1;
+    if (!pen->is_roomy && !wait_for_room(pen->writer, block))
+        return false;
+    pen_stand(pen, block, DW_BLOCK_HEADER_SIZE);
+    pen->slot->first_record = first_record;
+    if ((block & ring->kick_mask) == 0) /* a quarter of the ring was filled: let the flusher go on beside us */
+        dw_writer_flush(pen->writer, dw_lsn_of_block(&ring->geometry, block));
+    return true;
+}
+
+static void pen_stamp_tag(struct dw_pen *pen)
+{
+    memcpy(pen->at, &pen->slot->tag, DW_TAG_SIZE);
+    pen->at += DW_TAG_SIZE;
+    pen->sector_end = pen->at + (pen->writer->ring.geometry.sector_size - DW_TAG_SIZE);
+}
+
+static DW_NODISCARD bool pen_open(struct dw_pen *pen, struct dw_writer *writer, uint64_t lsn, bool is_roomy)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint64_t block = dw_block_of_lsn(g, lsn);
+    uint32_t offset = (uint32_t)(lsn - dw_lsn_of_block(g, block));
+    pen->writer = writer;
+    pen->unpublished = 0;
+    pen->is_roomy = is_roomy;
+    if (!is_roomy && !wait_for_room(writer, block))
+        return false;
+    uint32_t byte = dw_byte_of_payload(g, offset);
+    pen_stand(pen, block, byte);
+    if (offset == 0) {
+        pen->slot->first_record = 0;
+    } else if ((byte & (g->sector_size - 1)) == DW_TAG_SIZE) {
+        pen->at -= DW_TAG_SIZE;
+        pen_stamp_tag(pen);
+    }
+    return true;
+}
+
+static DW_NODISCARD bool pen_begin_record(struct dw_pen *pen, uint64_t size)
+{
+    pen->record_left = size;
+    if (pen->at == pen->block_end && !pen_next_block(pen, 0))
+        return false;
+    pen->unpublished += DW_SLOT_RECORD;
+    return true;
+}
+
+static DW_NODISCARD bool pen_put(struct dw_pen *pen, const void *source, size_t size)
+{
+    const uint8_t *from = source;
+    while (size > 0) {
+        if (pen->at == pen->sector_end) {
+            if (pen->at != pen->block_end) {
+                pen_stamp_tag(pen);
+            } else {
+                uint64_t left = pen->record_left;
+                bool ends_inside = left < pen->writer->ring.geometry.payload_size;
+                if (!pen_next_block(pen, ends_inside ? (uint32_t)left : DW_FIRST_RECORD_NONE))
+                    return false;
+            }
+        }
+        size_t chunk = (size_t)(pen->sector_end - pen->at);
+        if (chunk > size)
+            chunk = size;
+        memcpy(pen->at, from, chunk);
+        pen->at += chunk;
+        from += chunk;
+        size -= chunk;
+        pen->unpublished += chunk;
+        pen->record_left -= chunk;
+    }
+    return true;
+}
+
+static void pen_end_record(struct dw_pen *pen)
+{
+    dw_debug_assert(pen->record_left == 0);
+    if (pen->at == pen->block_end)
+        pen->slot->is_record_end = true;
+}
+
+/* ---- reserving ---------------------------------------------------------------------------------------------------- */
+
+/* Space in claimed volumes for lsns before `end`: 0, or why not. Waits for the maker unless told not to. */
+static DW_NODISCARD int wait_for_space(struct dw_writer *writer, uint64_t end, enum dw_append_flags flags)
+{
+    struct dw_store *store = writer->store;
+    dw_count(&writer->counts.space_waits, 1);
+    for (;;) {
+        dw_store_demand(store, end);
+        uint32_t key = dw_event_prepare(&writer->room);
+        int result = 1;
+        if (dw_store_space(store) >= end)
+            result = 0;
+        else if (dw_durable_failure(&writer->durable) != 0)
+            result = dw_fail(DWAL_EFAILED, "the log stopped at an earlier error: see dwal_failure");
+        else if (dw_store_is_exhausted(store))
+            result = dw_fail(DWAL_EEXHAUSTED, "all volume numbers of this log are used up: start a new log");
+        else if (dw_store_is_out_of_space(store))
+            result = dw_fail_at(DWAL_ENOSPACE, DWAL_NO_VOLUME, DWAL_NO_LSN, dw_store_space(store),
+                                "no volume is ready and none can be made: the log's space ends at lsn %llu; trim the "
+                                "log or free space",
+                                (unsigned long long)dw_store_space(store));
+        else if (flags == DW_APPEND_NO_WAIT || writer->options.is_single_stepped)
+            result = DWAL_EFULL;
+        if (result <= 0) {
+            dw_event_cancel(&writer->room);
+            return result;
+        }
+        dw_event_wait(&writer->room, key, UINT64_MAX);
+    }
+}
+
+/* The careful way: exact against the log's space, with waits. */
+static DW_COLD DW_NODISCARD int reserve_slow(struct dw_writer *writer, uint64_t size, enum dw_append_flags flags,
+                                             uint64_t *lsn)
+{
+    struct dw_ring *ring = &writer->ring;
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    for (;;) {
+        if (dw_durable_failure(&writer->durable) != 0)
+            return dw_fail(DWAL_EFAILED, "the log stopped at an earlier error: see dwal_failure");
+        uint64_t end;
+        if (dw_add_overflows(tail, size, &end))
+            return dw_fail(DWAL_EEXHAUSTED, "the log's positions are used up: start a new log");
+        if (end > dw_store_space(writer->store)) {
+            int result = wait_for_space(writer, end, flags);
+            if (result < 0)
+                return result;
+        }
+        uint64_t last = dw_block_of_lsn(&ring->geometry, end - 1);
+        bool is_streaming = size > ring->bytes_size / 2;
+        if (!is_streaming && last >= atomic_load_explicit(&ring->room_end, memory_order_acquire)) {
+            if (flags == DW_APPEND_NO_WAIT || writer->options.is_single_stepped)
+                return DWAL_EFULL;
+            if (!wait_for_room(writer, last))
+                continue; /* it failed: the head of the loop says so */
+        }
+        uint64_t seen = tail;
+        /* acq_rel; pairs: RING-OVERWRITE. A failed exchange means that somebody got in: look again at everything. */
+        if (atomic_compare_exchange_strong_explicit(&ring->tail, &tail, end, memory_order_acq_rel,
+                                                    memory_order_relaxed)) {
+            *lsn = seen;
+            return 0;
+        }
+    }
+}
+
+static inline int reserve(struct dw_writer *writer, uint64_t size, enum dw_append_flags flags, uint64_t *lsn,
+                          bool *is_roomy)
+{
+    struct dw_ring *ring = &writer->ring;
+    uint64_t limit = atomic_load_explicit(&ring->fast_limit, memory_order_acquire); /* pairs: RING-ROOM */
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    if (DW_LIKELY(size <= DW_RING_FAST_MAX && tail + size <= limit &&
+                  atomic_load_explicit(&writer->durable.failure, memory_order_relaxed) == 0)) {
+        *lsn = atomic_fetch_add_explicit(&ring->tail, size, memory_order_acq_rel); /* pairs: RING-OVERWRITE */
+        *is_roomy = *lsn + size <= limit;
+        return 0;
+    }
+    *is_roomy = false;
+    return reserve_slow(writer, size, flags, lsn);
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------------- */
+
+static DW_NODISCARD bool sum_parts(const struct iovec *parts, int count, uint32_t *size)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < count; i++) {
+        if (parts[i].iov_len > DWAL_PART_SIZE_MAX)
+            return false;
+        sum += parts[i].iov_len;
+        if (sum > DWAL_PART_SIZE_MAX)
+            return false;
+    }
+    *size = (uint32_t)sum;
+    return true;
+}
+
+static inline uint32_t crc_of_parts(uint32_t crc, const struct iovec *parts, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (parts[i].iov_len <= DW_CRC32C_SHORT)
+            crc = dw_crc32c_short(crc, parts[i].iov_base, parts[i].iov_len);
+        else
+            crc = dw_crc32c(crc, parts[i].iov_base, parts[i].iov_len);
+    }
+    return crc;
+}
+
+static DW_NODISCARD bool put_parts(struct dw_pen *pen, const struct iovec *parts, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!pen_put(pen, parts[i].iov_base, parts[i].iov_len))
+            return false;
+    return true;
+}
+
+/* Measure one entry and make the checksum of its data: the long part, done before anything is reserved. */
+static inline bool measure(const struct dwal_entry *entry, bool is_last, struct dw_record_info *info)
+{
+    if (DW_UNLIKELY(!sum_parts(entry->metadata, entry->metadata_count, &info->metadata_size) ||
+                    !sum_parts(entry->data, entry->data_count, &info->data_size)))
+        return false;
+    info->data_crc = crc_of_parts(0, entry->data, entry->data_count);
+    info->type = DW_RECORD_ENTRY;
+    info->flags = (uint8_t)(is_last ? 0 : DW_RECORD_MORE);
+    info->user = entry->user;
+    return true;
+}
+
+static inline bool put_record(struct dw_pen *pen, const struct dwal_entry *entry, const struct dw_record_info *info,
+                              uint64_t lsn)
+{
+    struct dw_record_header header;
+    dw_record_header_encode(info, &header);
+    uint32_t crc = dw_record_crc_begin(&pen->writer->ring.identity, lsn, &header);
+    header.crc = dw_le32_of(crc_of_parts(crc, entry->metadata, entry->metadata_count));
+    if (!pen_begin_record(pen, dw_record_size(info)) || !pen_put(pen, &header, sizeof header) ||
+        !put_parts(pen, entry->metadata, entry->metadata_count) || !put_parts(pen, entry->data, entry->data_count))
+        return false;
+    pen_end_record(pen);
+    return true;
+}
+
+static DW_COLD int append_batch(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
+                                enum dw_append_flags flags, uint64_t *lsns, uint64_t *end)
+{
+    uint64_t total = 0;
+    struct dw_record_info info;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t metadata_size, data_size;
+        if (!sum_parts(entries[i].metadata, entries[i].metadata_count, &metadata_size) ||
+            !sum_parts(entries[i].data, entries[i].data_count, &data_size))
+            return dw_fail(DWAL_ETOOBIG, "entry %zu of the batch is longer than %u bytes", i, DWAL_PART_SIZE_MAX);
+        total += (uint64_t)DW_RECORD_HEADER_SIZE + metadata_size + data_size;
+    }
+    uint64_t lsn;
+    bool is_roomy;
+    int result = reserve(writer, total, flags, &lsn, &is_roomy);
+    if (result < 0)
+        return result;
+    struct dw_pen pen;
+    bool is_good = pen_open(&pen, writer, lsn, is_roomy);
+    for (size_t i = 0; is_good && i < count; i++) {
+        bool is_measured = measure(&entries[i], i + 1 == count, &info);
+        dw_assert(is_measured); /* it was above; the caller must not change its buffers meanwhile */
+        if (lsns)
+            lsns[i] = lsn;
+        is_good = put_record(&pen, &entries[i], &info, lsn);
+        lsn += dw_record_size(&info);
+    }
+    if (!is_good)
+        return dw_fail(DWAL_EFAILED, "the log stopped while a batch streamed into it: recovery will drop the batch");
+    pen_publish(&pen);
+    dw_count(&writer->counts.batches, 1);
+    if (end)
+        *end = lsn;
+    return 0;
+}
+
+int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
+                     enum dw_append_flags flags, uint64_t *lsns, uint64_t *end)
+{
+    if (DW_UNLIKELY(count != 1))
+        return append_batch(writer, entries, count, flags, lsns, end);
+    struct dw_record_info info;
+    if (DW_UNLIKELY(!measure(entries, true, &info)))
+        return dw_fail(DWAL_ETOOBIG, "the metadata or the data is longer than %u bytes", DWAL_PART_SIZE_MAX);
+    uint64_t lsn;
+    bool is_roomy;
+    int result = reserve(writer, dw_record_size(&info), flags, &lsn, &is_roomy);
+    if (DW_UNLIKELY(result < 0))
+        return result;
+    struct dw_pen pen;
+    if (DW_UNLIKELY(!pen_open(&pen, writer, lsn, is_roomy) || !put_record(&pen, entries, &info, lsn)))
+        return dw_fail(DWAL_EFAILED, "the log stopped while an entry streamed into it: recovery will drop the entry");
+    pen_publish(&pen);
+    if (lsns)
+        *lsns = lsn;
+    if (end)
+        *end = lsn + dw_record_size(&info);
+    return 0;
+}

@@ -1,0 +1,167 @@
+/* durable.c - publish, wait, wake, fail. See durable.h. */
+#include "core/write/durable.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "core/base/event.h"
+
+void dw_durable_init(struct dw_durable *durable, const struct dw_geometry *geometry, uint64_t block,
+                     dwal_durable_fn *callback, void *context)
+{
+    memset(durable, 0, sizeof *durable);
+    durable->geometry = *geometry;
+    durable->callback = callback;
+    durable->context = context;
+    atomic_init(&durable->block, block);
+    atomic_init(&durable->event_fd, -1);
+    pthread_mutex_init(&durable->failure_mutex, NULL);
+}
+
+void dw_durable_destroy(struct dw_durable *durable)
+{
+    int fd = atomic_load_explicit(&durable->event_fd, memory_order_relaxed);
+    if (fd >= 0)
+        close(fd);
+    pthread_mutex_destroy(&durable->failure_mutex);
+}
+
+/* The bucket of those who wait for block `block` to become durable. */
+static struct dw_bucket *bucket_of(struct dw_durable *durable, uint64_t block)
+{
+    return &durable->buckets[block % DW_DURABLE_BUCKETS];
+}
+
+void dw_durable_publish(struct dw_durable *durable, uint64_t block, uint64_t now_ns)
+{
+    dw_assert(block > atomic_load_explicit(&durable->block, memory_order_relaxed));
+    atomic_store_explicit(&durable->advance_time_ns, now_ns, memory_order_relaxed);
+    /* pairs: DURABLE-ADVANCE (the blocks' bytes in the ring, for readers) and DURABLE-WAIT. */
+    atomic_store_explicit(&durable->block, block, memory_order_seq_cst);
+}
+
+static uint32_t wake_bucket(struct dw_bucket *bucket)
+{
+    if (atomic_load_explicit(&bucket->waiters, memory_order_seq_cst) == 0) /* pairs: DURABLE-WAIT */
+        return 0;
+    atomic_fetch_add_explicit(&bucket->word, 1, memory_order_release);
+    dw_futex_wake(&bucket->word, UINT32_MAX >> 1);
+    return 1;
+}
+
+static void tell(struct dw_durable *durable, int failure)
+{
+    int fd = atomic_load_explicit(&durable->event_fd, memory_order_acquire);
+    if (fd >= 0) {
+        uint64_t one = 1;
+        ssize_t written = write(fd, &one, sizeof one); /* fails only when it is readable already: then it is told */
+        (void)written;
+    }
+    if (durable->callback)
+        durable->callback(durable->context, dw_durable_lsn(durable), failure);
+}
+
+uint32_t dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to)
+{
+    uint32_t calls = 0;
+    uint64_t count = dw_min_u64(to - from, DW_DURABLE_BUCKETS);
+    for (uint64_t block = to - count; block < to; block++)
+        calls += wake_bucket(bucket_of(durable, block));
+    tell(durable, 0);
+    return calls;
+}
+
+void dw_durable_fail(struct dw_durable *durable, const struct dwal_error *error)
+{
+    dw_assert(error->code != 0);
+    pthread_mutex_lock(&durable->failure_mutex);
+    bool is_first = atomic_load_explicit(&durable->failure, memory_order_relaxed) == 0;
+    if (is_first) {
+        durable->error = *error;
+        /* pairs: FAILURE (the error's details); seq_cst for DURABLE-WAIT. */
+        atomic_store_explicit(&durable->failure, error->code, memory_order_seq_cst);
+    }
+    pthread_mutex_unlock(&durable->failure_mutex);
+    if (!is_first)
+        return;
+    for (uint32_t i = 0; i < DW_DURABLE_BUCKETS; i++)
+        wake_bucket(&durable->buckets[i]);
+    tell(durable, error->code);
+}
+
+bool dw_durable_get_error(const struct dw_durable *durable, struct dwal_error *error)
+{
+    if (dw_durable_failure(durable) == 0)
+        return false;
+    *error = durable->error; /* written once, before the failure was published */
+    return true;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* 0: durable; 1: not yet; DWAL_EFAILED. Durable first: what was durable before the failure is acknowledged. */
+static int look(const struct dw_durable *durable, uint64_t end_block)
+{
+    int failure = atomic_load_explicit(&durable->failure, memory_order_seq_cst);
+    if (atomic_load_explicit(&durable->block, memory_order_seq_cst) >= end_block)
+        return 0;
+    return failure ? DWAL_EFAILED : 1;
+}
+
+int dw_durable_wait(struct dw_durable *durable, uint64_t end, uint64_t timeout_ns)
+{
+    uint64_t end_block = dw_block_of_lsn(&durable->geometry, end + durable->geometry.payload_size - 1);
+    int result = look(durable, end_block);
+    if (result <= 0)
+        return result;
+    struct dw_bucket *bucket = bucket_of(durable, end_block - 1);
+    uint64_t deadline = now_ns();
+    if (dw_add_overflows(deadline, timeout_ns, &deadline))
+        deadline = UINT64_MAX;
+    atomic_fetch_add_explicit(&bucket->waiters, 1, memory_order_seq_cst); /* pairs: DURABLE-WAIT */
+    for (;;) {
+        uint32_t word = atomic_load_explicit(&bucket->word, memory_order_acquire);
+        result = look(durable, end_block);
+        if (result <= 0)
+            break;
+        uint64_t left = UINT64_MAX;
+        if (deadline != UINT64_MAX) {
+            uint64_t now = now_ns();
+            if (now >= deadline) {
+                result = DWAL_ETIMEOUT;
+                break;
+            }
+            left = deadline - now;
+        }
+        dw_futex_wait(&bucket->word, word, left);
+    }
+    atomic_fetch_sub_explicit(&bucket->waiters, 1, memory_order_relaxed);
+    return result;
+}
+
+int dw_durable_event_fd(struct dw_durable *durable, int *fd)
+{
+    int seen = atomic_load_explicit(&durable->event_fd, memory_order_acquire);
+    if (seen < 0) {
+        int made = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (made < 0)
+            return -errno;
+        if (atomic_compare_exchange_strong_explicit(&durable->event_fd, &seen, made, memory_order_acq_rel,
+                                                    memory_order_acquire))
+            seen = made;
+        else
+            close(made);
+    }
+    *fd = seen;
+    return 0;
+}

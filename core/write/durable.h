@@ -1,0 +1,73 @@
+/* durable.h - how far the log is durable, who waits for it, and whether it has failed.
+ *
+ * Owns: the durable block, the waiters' buckets, the first failure. Called by: the holder of the flush role (advance, fail),
+ * the maker (fail), any thread (read, wait).
+ *
+ * Happy path: the role publishes the new durable block, starts its next write, then wakes: one futex word per bucket of
+ * blocks, only the buckets that the advance covers, and no system call where nobody waits.
+ * No lost wake-up: a waiter counts itself in (seq_cst) before it reads the durable block; the role publishes (seq_cst)
+ * before it reads the count; so at least one sees the other (pairs: DURABLE-WAIT).
+ * Failure: the first cause is kept for good and everybody is woken with it; waiting then answers DWAL_EFAILED. */
+#ifndef DW_CORE_WRITE_DURABLE_H
+#define DW_CORE_WRITE_DURABLE_H
+
+#include <dwal/dwal.h>
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "core/format/geometry.h"
+
+#define DW_DURABLE_BUCKETS 64u
+
+struct dw_bucket {
+    alignas(DW_CACHE_LINE) _Atomic uint32_t word; /* futex; +1 for each wake */
+    _Atomic uint32_t waiters;                     /* stale only towards a useless wake; pairs: DURABLE-WAIT */
+};
+
+struct dw_durable {
+    struct dw_geometry geometry;
+    /* First block not durable. Writer: the role. Only grows. seq_cst store; pairs: DURABLE-WAIT. */
+    alignas(DW_CACHE_LINE) _Atomic uint64_t block;
+    _Atomic uint64_t advance_time_ns; /* when it last grew; relaxed: only statistics */
+    _Atomic int failure;              /* 0 or the first cause; release; pairs: FAILURE */
+    _Atomic int event_fd;             /* -1: none asked for */
+    dwal_durable_fn *callback;
+    void *context;
+    pthread_mutex_t failure_mutex; /* guards `error` until failure is published */
+    struct dwal_error error;
+    struct dw_bucket buckets[DW_DURABLE_BUCKETS];
+};
+
+void dw_durable_init(struct dw_durable *durable, const struct dw_geometry *geometry, uint64_t block,
+                     dwal_durable_fn *callback, void *context);
+void dw_durable_destroy(struct dw_durable *durable);
+
+static inline uint64_t dw_durable_block(const struct dw_durable *durable)
+{
+    return atomic_load_explicit(&durable->block, memory_order_acquire); /* pairs: DURABLE-ADVANCE */
+}
+static inline uint64_t dw_durable_lsn(const struct dw_durable *durable)
+{
+    return dw_lsn_of_block(&durable->geometry, dw_durable_block(durable));
+}
+static inline int dw_durable_failure(const struct dw_durable *durable)
+{
+    return atomic_load_explicit(&durable->failure, memory_order_acquire); /* pairs: FAILURE */
+}
+
+/* The role: blocks before `block` are durable. Publishes; wakes nobody yet. */
+void dw_durable_publish(struct dw_durable *durable, uint64_t block, uint64_t now_ns);
+/* The role, after it started its next write: wake those who wait for [from, to), call the callback, write the eventfd.
+ * Returns how many futex calls it made. */
+uint32_t dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to);
+/* Any thread: the log stops. Only the first call counts; everybody is woken. */
+void dw_durable_fail(struct dw_durable *durable, const struct dwal_error *error);
+/* The first cause; false when there is none. */
+bool dw_durable_get_error(const struct dw_durable *durable, struct dwal_error *error);
+/* Wait until everything before lsn `end` is durable. 0, DWAL_EFAILED, DWAL_ETIMEOUT (codes only, no text is set). */
+int dw_durable_wait(struct dw_durable *durable, uint64_t end, uint64_t timeout_ns);
+/* Make the eventfd at the first call. 0 or -errno. */
+int dw_durable_event_fd(struct dw_durable *durable, int *fd);
+
+#endif

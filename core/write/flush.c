@@ -1,0 +1,323 @@
+/* flush.c - the flush role: seal, stamp, issue, reap, publish, wake.
+ *
+ * Called by: whoever holds the role; the flusher's thread with a queue, a lone committer without one.
+ * Happy path: seal the block that the tail stands in if somebody waits for it, write the longest complete run in one
+ * durable write (split at the ring's end, the volume's end, the largest size and the in-flight limit), publish the new
+ * durable block, start the next write, then wake. Greedy and self-clocking: nothing in flight -> write at once;
+ * something in flight -> let the group grow, except for runs that are long already.
+ * Failure: the first write that fails stops the log; it is never issued again. Writes that were in flight beside it are
+ * reaped and forgotten: what they wrote lies behind a hole.
+ * Rules owed to recovery: no block at distance >= L beyond the durable prefix; the watermark in a header is the contiguous
+ * durable prefix of that moment; each place is written once per volume number, after the volume's header is durable. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "core/base/error.h"
+#include "core/write/flush.h"
+
+/* ---- what may be written now ------------------------------------------------------------------------------------- */
+
+/* The volume that holds `block`, if the flusher may write to it already: the head or the one claimed next. */
+static struct dw_volume *volume_for(struct dw_writer *writer, uint64_t block)
+{
+    uint32_t number = dw_volume_of_block(&writer->ring.geometry, block);
+    struct dw_volume *head = dw_store_head(writer->store);
+    if (number == head->number)
+        return head;
+    struct dw_volume *next = dw_store_next(writer->store);
+    return next && next->number == number ? next : NULL;
+}
+
+/* Full volumes whose blocks are all durable are handed to the maker. */
+static void advance_volumes(struct dw_writer *writer)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    for (;;) {
+        struct dw_volume *head = dw_store_head(writer->store);
+        uint64_t end = dw_first_block_of_volume(g, head->number) + g->data_blocks;
+        if (dw_durable_block(&writer->durable) < end || !dw_store_next(writer->store))
+            return;
+        dw_store_advance(writer->store);
+    }
+}
+
+/* Seal the tail's block if somebody asked for bytes in it. */
+static void seal_if_wanted(struct dw_writer *writer)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint64_t want = atomic_load_explicit(&writer->want, memory_order_seq_cst); /* pairs: ROLE-WANT */
+    uint64_t tail = atomic_load_explicit(&writer->ring.tail, memory_order_relaxed);
+    if (want <= dw_lsn_of_block(g, dw_block_of_lsn(g, tail)))
+        return;
+    bool is_padded;
+    writer->flush.sealed_block = dw_ring_seal(&writer->ring, &is_padded);
+    if (is_padded)
+        dw_count(&writer->counts.padded_blocks, 1);
+}
+
+/* End of the longest run from next_block that is complete and may be written in one piece. *volume: where it goes. */
+static uint64_t find_run(struct dw_writer *writer, struct dw_volume **volume)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint64_t from = writer->flush.next_block;
+    uint64_t tail_block = dw_block_of_lsn(g, atomic_load_explicit(&writer->ring.tail, memory_order_relaxed));
+    if (from >= tail_block)
+        return from;
+    *volume = volume_for(writer, from);
+    if (!*volume)
+        return from;
+    uint64_t limit = dw_min_u64(tail_block, from + writer->options.write_blocks_max);
+    limit = dw_min_u64(limit, (from | writer->ring.slot_mask) + 1);
+    limit = dw_min_u64(limit, dw_first_block_of_volume(g, (*volume)->number) + g->data_blocks);
+    limit = dw_min_u64(limit, dw_durable_block(&writer->durable) + (*volume)->header.in_flight_blocks);
+    uint64_t to = from;
+    while (to < limit && dw_ring_is_complete(&writer->ring, to))
+        to++;
+    return to;
+}
+
+/* ---- stamping ------------------------------------------------------------------------------------------------------ */
+
+static void gather(struct dw_writer *writer, struct dw_volume *volume, uint64_t block, const struct dw_slot *slot)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint32_t records = dw_slot_records(atomic_load_explicit(&slot->filled, memory_order_relaxed));
+    if (records > 0) {
+        if (volume->first_lsn == DWAL_NO_LSN)
+            volume->first_lsn = dw_lsn_of_block(g, block) + slot->first_record;
+        volume->last_start_block = block;
+        volume->entry_count += records;
+        dw_count(&writer->counts.records, records);
+    }
+    if ((block + 1) % g->data_blocks == 0)
+        volume->is_spilling = slot->fill == g->payload_size && !slot->is_record_end;
+}
+
+/* Write the headers of a complete run: from here on its blocks are as they will lie on disk. */
+static void stamp_run(struct dw_writer *writer, struct dw_volume *volume, uint64_t from, uint64_t to)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint64_t watermark = dw_durable_block(&writer->durable);
+    uint64_t payload = 0;
+    for (uint64_t block = from; block < to; block++) {
+        const struct dw_slot *slot = dw_ring_slot(&writer->ring, block);
+        struct dw_block_info info = {
+            .block = block,
+            .watermark = watermark,
+            .fill = slot->fill,
+            .first_record = slot->first_record,
+            .flags = slot->is_marker ? DW_BLOCK_MARKER : 0,
+        };
+        dw_block_header_encode(&writer->ring.identity, &info, volume->number, dw_ring_block(&writer->ring, block));
+        gather(writer, volume, block, slot);
+        payload += slot->fill;
+    }
+    volume->time_last = writer->options.clock->realtime_ns(writer->options.clock->context);
+    if (volume->time_first == 0)
+        volume->time_first = volume->time_last;
+    dw_count(&writer->counts.writes, 1);
+    dw_count(&writer->counts.blocks, to - from);
+    dw_count(&writer->counts.written_bytes, (to - from) * g->block_size);
+    dw_count(&writer->counts.payload_bytes, payload);
+}
+
+static void record_queue_wait(struct dw_writer *writer, uint64_t now_ns)
+{
+    uint64_t since = atomic_exchange_explicit(&writer->want_since_ns, 0, memory_order_relaxed);
+    if (since != 0 && now_ns > since)
+        dw_histogram_record(&writer->stages[DWAL_STAGE_QUEUE_WAIT], now_ns - since);
+}
+
+/* ---- completing ---------------------------------------------------------------------------------------------------- */
+
+static void fail_write(struct dw_writer *writer, int result, uint64_t from, uint64_t to)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint32_t number = dw_volume_of_block(g, from);
+    dw_fail_system_at(result, number, from, dw_lsn_of_block(g, from),
+                      "writing blocks %llu to %llu of volume %u failed: the log stops; close it and open it again",
+                      (unsigned long long)from, (unsigned long long)to - 1, number);
+    struct dwal_error error = *dwal_last_error();
+    error.code = DWAL_EDEVICE; /* also for no space: inside a volume it is the device's failure, not the log's limit */
+    dw_writer_fail(writer, &error);
+}
+
+static void record_device_time(struct dw_writer *writer, uint64_t start_ns, uint64_t now_ns)
+{
+    dw_histogram_record(&writer->stages[DWAL_STAGE_DEVICE], now_ns - start_ns);
+    if (now_ns - start_ns >= writer->options.stall_report_ns)
+        dw_count(&writer->counts.stalls, 1);
+}
+
+/* Blocks [from, to) became durable: tell everybody except the sleepers. */
+static void publish(struct dw_writer *writer, uint64_t from, uint64_t to, uint64_t now_ns)
+{
+    dw_durable_publish(&writer->durable, to, now_ns);
+    dw_ring_release(&writer->ring, from, to);
+    dw_ring_update_limit(&writer->ring, dw_store_space(writer->store));
+    advance_volumes(writer);
+}
+
+static void wake(struct dw_writer *writer, uint64_t from, uint64_t to)
+{
+    dw_count(&writer->counts.wakes, dw_durable_wake(&writer->durable, from, to));
+    dw_event_notify(&writer->room);
+}
+
+/* ---- with a queue: the flusher's thread ------------------------------------------------------------------------------ */
+
+static struct dw_flight *flight_at(struct dw_flush *flush, uint32_t index)
+{
+    return &flush->flights[(flush->flight_first + index) % DW_IN_FLIGHT_MAX];
+}
+
+static void issue(struct dw_writer *writer, struct dw_volume *volume, uint64_t from, uint64_t to)
+{
+    struct dw_flush *flush = &writer->flush;
+    const struct dw_geometry *g = &writer->ring.geometry;
+    stamp_run(writer, volume, from, to);
+    struct dw_flight *flight = flight_at(flush, flush->flight_count++);
+    *flight = (struct dw_flight){
+        .from = from,
+        .to = to,
+        .start_ns = dw_writer_now(writer),
+        .request = {.file = volume->file,
+                    .bytes = dw_ring_block(&writer->ring, from),
+                    .size = (size_t)(to - from) * g->block_size,
+                    .offset = volume->base + dw_place_of_block(g, from),
+                    .is_durable = true},
+    };
+    flight->request.user = flight;
+    flush->next_block = to;
+    record_queue_wait(writer, flight->start_ns);
+    atomic_store_explicit(&writer->write_started_ns, flight_at(flush, 0)->start_ns, memory_order_relaxed);
+    flush->queue->ops->submit(flush->queue, &flight->request);
+    dw_histogram_record(&writer->stages[DWAL_STAGE_SUBMIT], dw_writer_now(writer) - flight->start_ns);
+}
+
+/* Start what the policy allows. Returns how many writes were started. */
+static uint32_t issue_all(struct dw_writer *writer)
+{
+    struct dw_flush *flush = &writer->flush;
+    uint32_t depth = flush->queue->ops->is_synchronous ? 1 : writer->options.in_flight_writes;
+    uint32_t issued = 0;
+    while (flush->flight_count < depth && dw_durable_failure(&writer->durable) == 0) {
+        if (flush->flight_count == 0)
+            seal_if_wanted(writer);
+        struct dw_volume *volume = NULL;
+        uint64_t from = flush->next_block;
+        uint64_t to = find_run(writer, &volume);
+        /* Beside a write in flight only a run that is worth a write of its own; a shorter one may still grow. */
+        uint64_t worth =
+            flush->flight_count == 0 ? 1 : dw_min_u64(DW_FLUSH_KNEE_BLOCKS, writer->options.write_blocks_max);
+        if (to - from < worth)
+            break;
+        issue(writer, volume, from, to);
+        issued++;
+    }
+    return issued;
+}
+
+/* Take the finished requests in; returns the end of the contiguous durable prefix. */
+static uint64_t settle_flights(struct dw_writer *writer, struct dw_request *finished, uint64_t now_ns)
+{
+    struct dw_flush *flush = &writer->flush;
+    uint64_t durable = dw_durable_block(&writer->durable);
+    for (struct dw_request *request = finished; request; request = request->next) {
+        struct dw_flight *flight = request->user;
+        flight->is_finished = true;
+        record_device_time(writer, flight->start_ns, now_ns);
+        if (request->result < 0)
+            fail_write(writer, request->result, flight->from, flight->to);
+    }
+    while (flush->flight_count > 0 && flight_at(flush, 0)->is_finished) {
+        struct dw_flight *flight = flight_at(flush, 0);
+        if (dw_durable_failure(&writer->durable) == 0)
+            durable = flight->to;
+        flush->flight_first = (flush->flight_first + 1) % DW_IN_FLIGHT_MAX;
+        flush->flight_count--;
+    }
+    atomic_store_explicit(&writer->write_started_ns, flush->flight_count ? flight_at(flush, 0)->start_ns : 0,
+                          memory_order_relaxed);
+    return durable;
+}
+
+bool dw_flush_step(struct dw_writer *writer, bool may_wait)
+{
+    struct dw_flush *flush = &writer->flush;
+    advance_volumes(writer);
+    uint32_t issued = issue_all(writer);
+    if (flush->flight_count == 0) {
+        if (dw_durable_failure(&writer->durable) != 0 || !dw_flush_is_wanted(writer) ||
+            flush->next_block >=
+                dw_block_of_lsn(&writer->ring.geometry, atomic_load_explicit(&writer->ring.tail, memory_order_relaxed)))
+            return false;
+        if (may_wait)
+            dw_flush_wait_for_copy(writer);
+        return may_wait;
+    }
+    struct dw_request *finished = flush->queue->ops->reap(flush->queue, may_wait);
+    if (!finished)
+        return issued > 0;
+    uint64_t now_ns = dw_writer_now(writer);
+    uint64_t from = dw_durable_block(&writer->durable);
+    uint64_t to = settle_flights(writer, finished, now_ns);
+    if (to > from) {
+        publish(writer, from, to, now_ns);
+        if (!flush->queue->ops->is_synchronous)
+            issue_all(writer); /* the wake-ups hide under the device's time */
+        wake(writer, from, to);
+    }
+    return true;
+}
+
+/* ---- without a queue: a lone committer --------------------------------------------------------------------------------- */
+
+/* One durable write by the calling thread. false: nothing could be written now. */
+bool dw_flush_write_one(struct dw_writer *writer)
+{
+    struct dw_flush *flush = &writer->flush;
+    const struct dw_geometry *g = &writer->ring.geometry;
+    dw_assert(flush->flight_count == 0);
+    advance_volumes(writer);
+    seal_if_wanted(writer);
+    struct dw_volume *volume = NULL;
+    uint64_t from = flush->next_block;
+    uint64_t to = find_run(writer, &volume);
+    if (to == from)
+        return false;
+    stamp_run(writer, volume, from, to);
+    uint64_t start_ns = dw_writer_now(writer);
+    record_queue_wait(writer, start_ns);
+    atomic_store_explicit(&writer->write_started_ns, start_ns, memory_order_relaxed);
+    int result = dw_file_write_durable(volume->file, dw_ring_block(&writer->ring, from),
+                                       (size_t)(to - from) * g->block_size, volume->base + dw_place_of_block(g, from));
+    uint64_t now_ns = dw_writer_now(writer);
+    atomic_store_explicit(&writer->write_started_ns, 0, memory_order_relaxed);
+    record_device_time(writer, start_ns, now_ns);
+    flush->next_block = to;
+    if (result < 0) {
+        fail_write(writer, result, from, to);
+        return true;
+    }
+    publish(writer, from, to, now_ns);
+    wake(writer, from, to);
+    return true;
+}
+
+bool dw_flush_marker(struct dw_writer *writer)
+{
+    struct dw_flush *flush = &writer->flush;
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint64_t block = flush->next_block;
+    if (flush->flight_count > 0 || block == flush->marker_block || dw_durable_failure(&writer->durable) != 0)
+        return false;
+    if (block != dw_durable_block(&writer->durable) || !volume_for(writer, block) ||
+        dw_lsn_of_block(g, block + 1) > dw_store_space(writer->store))
+        return false;
+    if (!dw_ring_take_marker(&writer->ring, block))
+        return false;
+    flush->marker_block = block + 1;
+    dw_count(&writer->counts.markers, 1);
+    return dw_flush_write_one(writer);
+}

@@ -1,0 +1,232 @@
+/* role.c - who flushes: a lone committer by itself, or the flusher's thread for everybody.
+ *
+ * Called by: committers (dw_writer_sync, dw_writer_flush), the flusher's thread (dw_flusher_run), the store's hooks.
+ * Happy path, one committer: raise `want`, take the role, one durable write, release: no hand-off, one system call.
+ * Happy path, several: the role is taken, so raise `want` and sleep in the bucket of the own block; the holder of the role
+ * sees `want` when it lets go (pairs: ROLE-WANT) and calls the flusher's thread, which stays until nothing is wanted.
+ * ROLE-WANT: a committer raises `want` (seq_cst), then tries the role (seq_cst); a holder frees the role (seq_cst), then
+ * reads `want` (seq_cst). So either the committer gets the role, or the holder sees what it wants.
+ * Failure: see flush.c; waiting answers DWAL_EFAILED. */
+#include <errno.h>
+#include <sched.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "core/base/error.h"
+#include "core/write/flush.h"
+
+#define MARKER_BACKOFF_MAX 8u
+
+bool dw_flush_try_role(struct dw_writer *writer)
+{
+    uint32_t is_free = 0;
+    /* seq_cst; pairs: ROLE, ROLE-WANT. */
+    return atomic_compare_exchange_strong_explicit(&writer->role, &is_free, 1, memory_order_seq_cst,
+                                                   memory_order_seq_cst);
+}
+
+bool dw_flush_is_wanted(struct dw_writer *writer)
+{
+    return atomic_load_explicit(&writer->want, memory_order_seq_cst) >
+           dw_durable_lsn(&writer->durable); /* pairs: ROLE-WANT */
+}
+
+static void call_flusher(struct dw_writer *writer)
+{
+    dw_event_notify(&writer->work);
+}
+
+void dw_flush_release_role(struct dw_writer *writer)
+{
+    dw_assert(writer->flush.flight_count == 0);
+    atomic_store_explicit(&writer->role, 0, memory_order_seq_cst); /* pairs: ROLE, ROLE-WANT */
+}
+
+/* Raise `want`; true when it grew. */
+static bool raise_want(struct dw_writer *writer, uint64_t end)
+{
+    uint64_t want = atomic_load_explicit(&writer->want, memory_order_relaxed);
+    while (want < end) {
+        if (atomic_compare_exchange_weak_explicit(&writer->want, &want, end, memory_order_seq_cst,
+                                                  memory_order_relaxed)) /* pairs: ROLE-WANT */
+            return true;
+    }
+    return false;
+}
+
+static void note_request(struct dw_writer *writer, uint64_t now_ns)
+{
+    uint64_t none = 0;
+    atomic_compare_exchange_strong_explicit(&writer->want_since_ns, &none, now_ns, memory_order_relaxed,
+                                            memory_order_relaxed);
+}
+
+void dw_writer_flush(struct dw_writer *writer, uint64_t end)
+{
+    if (!raise_want(writer, end) || writer->options.is_single_stepped)
+        return;
+    /* If somebody holds the role, it will see `want` when it lets go. */
+    if (atomic_load_explicit(&writer->role, memory_order_seq_cst) == 0)
+        call_flusher(writer);
+}
+
+void dw_flush_wait_for_copy(struct dw_writer *writer)
+{
+    uint64_t block = writer->flush.next_block;
+    uint64_t start_ns = dw_writer_now(writer);
+    dw_count(&writer->counts.publish_gaps, 1);
+    for (uint32_t round = 0; round < 64; round++) {
+        if (dw_ring_is_complete(&writer->ring, block) || dw_durable_failure(&writer->durable) != 0)
+            break;
+        if (round < 16) {
+            sched_yield(); /* the appender has all but one of the CPUs' attention already: let it run here too */
+        } else {
+            struct timespec pause = {.tv_nsec = 20000};
+            nanosleep(&pause, NULL);
+        }
+    }
+    dw_histogram_record(&writer->stages[DWAL_STAGE_PUBLISH_GAP], dw_writer_now(writer) - start_ns);
+}
+
+/* The caller holds the role and writes until `end` is durable or the log failed. */
+static void flush_alone(struct dw_writer *writer, uint64_t end)
+{
+    while (dw_durable_lsn(&writer->durable) < end && dw_durable_failure(&writer->durable) == 0) {
+        if (!dw_flush_write_one(writer))
+            dw_flush_wait_for_copy(writer);
+    }
+}
+
+/* Let the role go and see to it that nobody is left behind. */
+static void leave_role(struct dw_writer *writer)
+{
+    dw_flush_release_role(writer);
+    if (dw_flush_is_wanted(writer) && dw_durable_failure(&writer->durable) == 0) {
+        call_flusher(writer);
+        return;
+    }
+    /* A parked flusher has no timer running: let it look for idleness from now on (one call for each idle period).
+     * seq_cst; pairs: PARKED: it sets the flag, then looks at the durable block; we moved that block, then look here. */
+    if (atomic_load_explicit(&writer->is_parked, memory_order_seq_cst) != 0 &&
+        atomic_exchange_explicit(&writer->is_parked, 0, memory_order_acq_rel) != 0)
+        call_flusher(writer);
+}
+
+static int sync_single_stepped(struct dw_writer *writer, uint64_t end)
+{
+    while (dw_durable_lsn(&writer->durable) < end && dw_durable_failure(&writer->durable) == 0)
+        if (!dw_flush_step(writer, true))
+            break;
+    if (dw_durable_lsn(&writer->durable) >= end)
+        return 0;
+    return DWAL_EFAILED;
+}
+
+int dw_writer_sync(struct dw_writer *writer, uint64_t end, uint64_t timeout_ns)
+{
+    if (dw_durable_lsn(&writer->durable) >= end)
+        return 0;
+    raise_want(writer, end);
+    if (writer->options.is_single_stepped)
+        return sync_single_stepped(writer, end);
+    if (timeout_ns == UINT64_MAX && dw_flush_try_role(writer)) {
+        dw_count(&writer->counts.lone_commits, 1);
+        flush_alone(writer, end);
+        leave_role(writer);
+        return dw_durable_lsn(&writer->durable) >= end ? 0 : DWAL_EFAILED;
+    }
+    note_request(writer, dw_writer_now(writer));
+    if (atomic_load_explicit(&writer->role, memory_order_seq_cst) == 0)
+        call_flusher(writer);
+    int result = dw_durable_wait(&writer->durable, end, timeout_ns);
+    if (result == 0) {
+        uint64_t published = atomic_load_explicit(&writer->durable.advance_time_ns, memory_order_relaxed);
+        uint64_t now_ns = dw_writer_now(writer);
+        if (now_ns > published)
+            dw_histogram_record(&writer->stages[DWAL_STAGE_WAKE], now_ns - published);
+    }
+    return result;
+}
+
+/* ---- the flusher's thread ------------------------------------------------------------------------------------------- */
+
+struct marker_timer {
+    uint64_t seen_block; /* durable block at the last look */
+    uint32_t backoff;    /* the log is busy without us: look less often */
+};
+
+/* How long to sleep. UINT64_MAX parks: a marker stands at the end, or markers are off. */
+static uint64_t marker_wait(struct dw_writer *writer, const struct marker_timer *timer)
+{
+    if (writer->options.marker_delay_ns == UINT64_MAX || dw_durable_failure(&writer->durable) != 0)
+        return UINT64_MAX;
+    return writer->options.marker_delay_ns * timer->backoff;
+}
+
+/* The timer went off: a marker if nothing happened since the last look, then park. */
+static void marker_tick(struct dw_writer *writer, struct marker_timer *timer)
+{
+    uint64_t block = dw_durable_block(&writer->durable);
+    bool is_idle = block == timer->seen_block;
+    timer->seen_block = block;
+    if (!is_idle) {
+        if (timer->backoff < MARKER_BACKOFF_MAX)
+            timer->backoff *= 2;
+        return;
+    }
+    timer->backoff = 1;
+    if (!dw_flush_try_role(writer))
+        return;
+    dw_flush_marker(writer);
+    timer->seen_block = dw_durable_block(&writer->durable);
+    dw_flush_release_role(writer);
+    /* seq_cst; pairs: PARKED. Whoever commits from now on sees the flag and calls. */
+    atomic_store_explicit(&writer->is_parked, 1, memory_order_seq_cst);
+}
+
+/* Parked, and nobody committed between the last look and the flag? */
+static bool stays_parked(struct dw_writer *writer, const struct marker_timer *timer)
+{
+    if (atomic_load_explicit(&writer->is_parked, memory_order_relaxed) == 0)
+        return false;
+    if (atomic_load_explicit(&writer->durable.block, memory_order_seq_cst) == timer->seen_block) /* pairs: PARKED */
+        return true;
+    atomic_store_explicit(&writer->is_parked, 0, memory_order_relaxed);
+    return false;
+}
+
+static bool flusher_works(struct dw_writer *writer)
+{
+    if (!dw_flush_is_wanted(writer) || dw_durable_failure(&writer->durable) != 0 || !dw_flush_try_role(writer))
+        return false;
+    while (dw_flush_step(writer, true))
+        ;
+    dw_flush_release_role(writer);
+    return true;
+}
+
+void dw_flusher_run(void *context)
+{
+    struct dw_writer *writer = context;
+    struct marker_timer timer = {.seen_block = dw_durable_block(&writer->durable), .backoff = 1};
+    for (;;) {
+        if (flusher_works(writer))
+            continue;
+        uint32_t key = dw_event_prepare(&writer->work);
+        bool is_free = atomic_load_explicit(&writer->role, memory_order_seq_cst) == 0;
+        bool is_failed = dw_durable_failure(&writer->durable) != 0;
+        bool is_wanted = dw_flush_is_wanted(writer) && !is_failed;
+        bool is_stopping = atomic_load_explicit(&writer->is_stopping, memory_order_acquire);
+        if ((is_wanted && is_free) || (is_stopping && !is_wanted)) {
+            dw_event_cancel(&writer->work);
+            if (is_wanted)
+                continue;
+            return;
+        }
+        uint64_t wait_ns = stays_parked(writer, &timer) ? UINT64_MAX : marker_wait(writer, &timer);
+        if (dw_event_wait(&writer->work, key, wait_ns) == -ETIMEDOUT)
+            marker_tick(writer, &timer);
+        else
+            atomic_store_explicit(&writer->is_parked, 0, memory_order_relaxed);
+    }
+}

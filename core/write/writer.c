@@ -1,0 +1,94 @@
+/* writer.c - set-up, tear-down and hooks of the writer. See writer.h. */
+#include "core/write/writer.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "core/base/error.h"
+
+int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struct dw_geometry *geometry,
+                   const struct dw_identity *identity, const struct dw_writer_options *options)
+{
+    dw_assert(options->in_flight_writes >= 1 && options->in_flight_writes <= DW_IN_FLIGHT_MAX);
+    dw_assert(options->write_blocks_max >= 1);
+    memset(writer, 0, sizeof *writer);
+    writer->store = store;
+    writer->options = *options;
+    dw_durable_init(&writer->durable, geometry, options->next_block, options->durable_callback,
+                    options->durable_context);
+    if (dw_ring_init(&writer->ring, geometry, identity, options->ring_size, options->next_block) < 0) {
+        dw_durable_destroy(&writer->durable);
+        return dw_fail(DWAL_EMEMORY, "no memory for a ring of %llu bytes", (unsigned long long)options->ring_size);
+    }
+    writer->flush.next_block = options->next_block;
+    writer->flush.marker_block = options->next_block; /* nothing of ours to witness yet */
+    atomic_init(&writer->want, dw_lsn_of_block(geometry, options->next_block));
+    dw_ring_update_limit(&writer->ring, dw_store_space(store));
+    return 0;
+}
+
+void dw_writer_destroy(struct dw_writer *writer)
+{
+    dw_assert(writer->flush.queue == NULL);
+    dw_ring_destroy(&writer->ring);
+    dw_durable_destroy(&writer->durable);
+}
+
+void dw_writer_fail(struct dw_writer *writer, const struct dwal_error *error)
+{
+    dw_durable_fail(&writer->durable, error);
+    dw_event_notify(&writer->room);
+    dw_event_notify(&writer->work);
+}
+
+void dw_writer_on_space(struct dw_writer *writer)
+{
+    dw_ring_update_limit(&writer->ring, dw_store_space(writer->store));
+    dw_event_notify(&writer->room);
+    dw_event_notify(&writer->work); /* a flusher that stood at the end of the last volume goes on */
+}
+
+int dw_flusher_start(struct dw_writer *writer)
+{
+    struct dw_disk *disk = dw_store_disk(writer->store);
+    struct dw_queue_options options = {
+        .kind = writer->options.queue_kind,
+        .depth = writer->options.in_flight_writes,
+        .ring_memory = writer->ring.bytes,
+        .ring_size = writer->ring.bytes_size,
+    };
+    int result = disk->ops->queue_create(disk, &options, &writer->flush.queue);
+    if (result == -EPERM || result == -ENOSYS) {
+        options.kind = "sync";
+        result = disk->ops->queue_create(disk, &options, &writer->flush.queue);
+    }
+    if (result < 0)
+        return dw_fail_system(result, "making the %s queue of writes failed",
+                              writer->options.queue_kind ? writer->options.queue_kind : "default");
+    return 0;
+}
+
+void dw_flusher_finish(struct dw_writer *writer)
+{
+    struct dw_queue *queue = writer->flush.queue;
+    if (!queue)
+        return;
+    while (queue->in_flight > 0)
+        queue->ops->reap(queue, true);
+    writer->flush.flight_count = 0;
+    queue->ops->close(queue);
+    writer->flush.queue = NULL;
+}
+
+bool dw_writer_copy_block(void *context, uint64_t block, void *target)
+{
+    struct dw_writer *writer = context;
+    return dw_ring_copy_block(&writer->ring, block, target);
+}
+
+uint64_t dw_writer_durable_block(void *context)
+{
+    struct dw_writer *writer = context;
+    return dw_durable_block(&writer->durable);
+}

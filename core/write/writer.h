@@ -1,0 +1,135 @@
+/* writer.h - from a caller's entry to a durable lsn: ring, appenders, flush role, durable lsn as one thing.
+ *
+ * Owns: the ring, the flush role and what it guards, the durable lsn, the counters. Called by: the facade in core/log
+ * (append, sync, flush: any thread), the flusher's thread (dw_flusher_*), the store's hooks (space, failure).
+ *
+ *   appenders --reserve, copy, publish--> ring --seal--> role holder --one durable write--> volume
+ *        ^                                                   |
+ *        +---------------- durable block, wake --------------+
+ *
+ * The flush role is a try-lock. A lone committer takes it and writes by itself; otherwise the flusher's thread holds it,
+ * with up to in_flight_writes writes in flight. Everything in struct dw_flush is the role's.
+ * Failure: the first failed write stops the log for good (core/write/durable.h).
+ * Closing: sync all, stop the flusher, then dw_writer_destroy. */
+#ifndef DW_CORE_WRITE_WRITER_H
+#define DW_CORE_WRITE_WRITER_H
+
+#include <dwal/dwal.h>
+
+#include "core/base/event.h"
+#include "core/base/histogram.h"
+#include "core/store/store.h"
+#include "core/write/durable.h"
+#include "core/write/ring.h"
+
+#define DW_IN_FLIGHT_MAX 4u
+
+struct dw_writer_options {
+    uint64_t ring_size;        /* bytes */
+    uint32_t in_flight_writes; /* 1..DW_IN_FLIGHT_MAX */
+    uint32_t write_blocks_max; /* largest single write, in blocks */
+    uint64_t marker_delay_ns;  /* UINT64_MAX: no markers */
+    uint64_t stall_report_ns;
+    const char *queue_kind; /* NULL: sync */
+    const struct dw_clock *clock;
+    bool is_single_stepped;
+    dwal_durable_fn *durable_callback;
+    void *durable_context;
+    /* Blocks from here on are written; all before are durable. */
+    uint64_t next_block;
+};
+
+/* One durable write in flight. */
+struct dw_flight {
+    struct dw_request request;
+    uint64_t from, to; /* blocks [from, to) */
+    uint64_t start_ns;
+    bool is_finished;
+};
+
+/* What the holder of the flush role owns. Others see it only after taking the role (acquire; pairs: ROLE). */
+struct dw_flush {
+    uint64_t next_block;   /* first block not yet handed to the device */
+    uint64_t sealed_block; /* first block behind the last seal */
+    uint64_t marker_block; /* block behind the last marker: no second one right after it */
+    struct dw_flight flights[DW_IN_FLIGHT_MAX];
+    uint32_t flight_first, flight_count; /* in issue order, round the array */
+    struct dw_queue *queue;              /* of the flusher's thread; NULL until it has made one */
+};
+
+struct dw_writer_counts { /* relaxed: statistics only */
+    _Atomic uint64_t records, batches, commits, syncs, payload_bytes, written_bytes, writes, blocks, padded_blocks,
+        markers, lone_commits, reserve_waits, publish_gaps, space_waits, wakes, stalls;
+};
+
+struct dw_writer {
+    struct dw_ring ring;
+    struct dw_durable durable;
+    struct dw_store *store;
+    struct dw_writer_options options;
+
+    alignas(DW_CACHE_LINE) _Atomic uint32_t
+        role;                   /* 1: held. acquire / release; pairs: ROLE; seq_cst with want: ROLE-WANT */
+    _Atomic uint32_t is_parked; /* the flusher sleeps without a timer: whoever commits must arm it */
+    alignas(DW_CACHE_LINE) _Atomic uint64_t want; /* everything before this lsn was asked to be durable. Only grows */
+    _Atomic uint64_t want_since_ns;               /* when the oldest unserved request came; 0: none */
+    struct dw_event work;                         /* the flusher sleeps here */
+    struct dw_event room;                         /* appenders wait here for ring room or space */
+    _Atomic bool is_stopping;
+    _Atomic uint64_t write_started_ns; /* 0: no write in flight; for the stall report */
+    struct dw_flush flush;
+    struct dw_writer_counts counts;
+    struct dw_histogram stages[DWAL_STAGE_COUNT];
+};
+
+/* `error codes` everywhere: dwal codes, with dwal_last_error set where a text helps. */
+DW_NODISCARD int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struct dw_geometry *geometry,
+                                const struct dw_identity *identity, const struct dw_writer_options *options);
+void dw_writer_destroy(struct dw_writer *writer);
+
+/* ---- appenders (core/write/append.c) ---- */
+enum dw_append_flags { DW_APPEND_WAIT = 0, DW_APPEND_NO_WAIT = 1 };
+/* Append `count` entries under one reservation; all but the last carry DW_RECORD_MORE. `lsns` may be NULL. */
+DW_NODISCARD int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
+                                  enum dw_append_flags flags, uint64_t *lsns, uint64_t *end);
+
+/* ---- durability (core/write/flush.c) ---- */
+/* Raise `want` and wake the flusher if nobody holds the role. */
+void dw_writer_flush(struct dw_writer *writer, uint64_t end);
+/* Wait until `end` is durable; a lone caller writes by itself. */
+DW_NODISCARD int dw_writer_sync(struct dw_writer *writer, uint64_t end, uint64_t timeout_ns);
+/* Stop the log (hook of the store as well). */
+void dw_writer_fail(struct dw_writer *writer, const struct dwal_error *error);
+/* Space changed (hook of the store): new limit, wake those who wait for it. */
+void dw_writer_on_space(struct dw_writer *writer);
+
+/* ---- the flusher's thread ---- */
+/* Make the queue in the calling thread. Falls back to "sync" where the kind is forbidden. */
+DW_NODISCARD int dw_flusher_start(struct dw_writer *writer);
+void dw_flusher_finish(struct dw_writer *writer);
+/* One bounded piece of work under the role: reap, issue, publish, wake. false: nothing to do. may_wait: block for a completion
+ * or for an appender's copy. The caller holds the role. */
+bool dw_flush_step(struct dw_writer *writer, bool may_wait);
+bool dw_flush_try_role(struct dw_writer *writer);
+void dw_flush_release_role(struct dw_writer *writer);
+/* Is something asked for that is not durable yet? seq_cst; pairs: ROLE-WANT. */
+bool dw_flush_is_wanted(struct dw_writer *writer);
+/* Write one MARKER if the log is idle and none stands at its end. The caller holds the role. */
+bool dw_flush_marker(struct dw_writer *writer);
+/* The thread: until is_stopping and nothing is wanted. */
+void dw_flusher_run(void *writer);
+
+/* ---- readers ---- */
+bool dw_writer_copy_block(void *writer, uint64_t block, void *target);
+uint64_t dw_writer_durable_block(void *writer);
+
+static inline void dw_count(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+static inline uint64_t dw_writer_now(const struct dw_writer *writer)
+{
+    return writer->options.clock->monotonic_ns(writer->options.clock->context);
+}
+
+#endif
