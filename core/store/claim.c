@@ -165,11 +165,16 @@ int dw_claim_volume(struct dw_store *store, const struct dw_volume_info *info, s
     return 0;
 }
 
-void dw_claim_publish(struct dw_store *store, struct dw_row *row)
+void dw_claim_publish_space(struct dw_store *store, const struct dw_row *row)
 {
     uint64_t end = dw_end_lsn_of_volume(dw_store_geometry(store), row->volume.number);
-    dw_assert(atomic_load_explicit(&store->next, memory_order_relaxed) == NULL); /* only we set it */
     dw_assert(end > atomic_load_explicit(&store->space, memory_order_relaxed));
-    atomic_store_explicit(&store->next, row, memory_order_release);  /* pairs: STORE-NEXT */
     atomic_store_explicit(&store->space, end, memory_order_release); /* pairs: STORE-SPACE */
+}
+
+void dw_claim_publish(struct dw_store *store, struct dw_row *row)
+{
+    dw_assert(atomic_load_explicit(&store->next, memory_order_relaxed) == NULL); /* only we set it */
+    atomic_store_explicit(&store->next, row, memory_order_release);              /* pairs: STORE-NEXT */
+    dw_claim_publish_space(store, row);
 }

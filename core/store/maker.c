@@ -40,6 +40,8 @@ static void tell_space(struct dw_store *store)
 static void judge_space(struct dw_store *store)
 {
     bool is_out = store->making.is_blocked && store->blank_count == 0;
+    if (is_out) /* those who asked are refused; nobody waits for more than one volume ahead any longer */
+        atomic_store_explicit(&store->demand, 0, memory_order_relaxed);
     bool was_out =
         atomic_exchange_explicit(&store->is_out_of_space, is_out, memory_order_acq_rel); /* pairs: STORE-OUT */
     if (is_out != was_out)
@@ -80,17 +82,47 @@ static int claim_next(struct dw_store *store, bool *is_worked)
     result = record_claim(store, info.number);
     if (result != 0)
         return result;
-    dw_claim_publish(store, row);
+    if (atomic_load_explicit(&store->next, memory_order_acquire) == NULL) /* pairs: STORE-TAKEN */
+        dw_claim_publish(store, row);
+    else
+        dw_claim_publish_space(store, row);
     *is_worked = true;
     judge_space(store);
     tell_space(store);
     return 0;
 }
 
+/* A large entry asked for more volumes than the one ahead. */
+static bool is_more_demanded(const struct dw_store *store)
+{
+    return atomic_load_explicit(&store->space, memory_order_relaxed) <
+           atomic_load_explicit(&store->demand, memory_order_acquire); /* pairs: STORE-DEMAND */
+}
+
+/* The volume after the head was claimed before, on demand: the flusher may have it now. */
+static bool hand_over_claimed(struct dw_store *store)
+{
+    struct dw_row *head = atomic_load_explicit(&store->head, memory_order_acquire); /* pairs: STORE-HEAD */
+    if (head->volume.number >= store->last_number)
+        return false;
+    pthread_mutex_lock(&store->mutex);
+    struct dw_row *row = dw_table_find(store, head->volume.number + 1);
+    pthread_mutex_unlock(&store->mutex);
+    dw_assert(row != NULL);
+    atomic_store_explicit(&store->next, row, memory_order_release); /* pairs: STORE-NEXT */
+    tell_space(store);
+    return true;
+}
+
 static int claim_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
 {
     *is_worked = false;
-    if (atomic_load_explicit(&store->next, memory_order_acquire) != NULL) /* pairs: STORE-TAKEN */
+    bool has_next = atomic_load_explicit(&store->next, memory_order_acquire) != NULL; /* pairs: STORE-TAKEN */
+    if (!has_next && hand_over_claimed(store)) {
+        *is_worked = true;
+        return 0;
+    }
+    if (has_next && !is_more_demanded(store))
         return 0;
     if (store->last_number >= DW_VOLUME_NUMBER_MAX) {
         if (!atomic_exchange_explicit(&store->is_exhausted, true, memory_order_acq_rel)) /* pairs: STORE-EXHAUSTED */
@@ -114,8 +146,8 @@ static int claim_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns
 
 static bool is_urgent(const struct dw_store *store)
 {
-    return store->blank_count == 0 &&
-           atomic_load_explicit(&store->next, memory_order_acquire) == NULL; /* pairs: STORE-TAKEN */
+    bool has_next = atomic_load_explicit(&store->next, memory_order_acquire) != NULL; /* pairs: STORE-TAKEN */
+    return store->blank_count == 0 && (!has_next || is_more_demanded(store));
 }
 
 static void pace(struct dw_store *store, uint64_t now, uint64_t bytes)

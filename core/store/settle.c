@@ -98,6 +98,7 @@ static int sweep_leftovers(struct dw_store *store)
 struct decision {
     struct dw_row *head;
     struct dw_row *next; /* NULL: none is claimed ahead */
+    struct dw_row *last; /* of those claimed ahead (a large entry may have asked for several), or the head */
 };
 
 static bool is_abandoned(const struct dw_settlement *settlement, uint32_t number)
@@ -139,14 +140,16 @@ static int go_on_in_tail(struct dw_store *store, const struct dw_settlement *set
         head->volume.time_first = settlement->tail_time_first;
         head->volume.time_last = settlement->tail_time_last;
     }
-    decision->head = head;
+    decision->head = decision->last = head;
     decision->next = find_claimed_ahead(store, settlement, head);
-    store->last_number = number;
-    if (!decision->next)
-        return 0;
-    dw_row_reset_content(decision->next);
-    store->last_number = decision->next->volume.number;
-    return dw_row_open_writable(store, decision->next);
+    for (struct dw_row *row = decision->next; row && result == 0; row = find_claimed_ahead(store, settlement, row)) {
+        dw_row_reset_content(row);
+        row->state = DW_ROW_ACTIVE;
+        decision->last = row;
+        result = dw_row_open_writable(store, row);
+    }
+    store->last_number = decision->last->volume.number;
+    return result;
 }
 
 static int claim_after_cut(struct dw_store *store, const struct dw_settlement *settlement, struct decision *decision)
@@ -168,6 +171,7 @@ static int claim_after_cut(struct dw_store *store, const struct dw_settlement *s
     };
     for (;;) {
         int result = dw_claim_volume(store, &info, &decision->head);
+        decision->last = decision->head;
         if (result != 0 || decision->head)
             return result;
         for (bool is_made = false; !is_made;) {
@@ -183,7 +187,7 @@ static int claim_after_cut(struct dw_store *store, const struct dw_settlement *s
 static int write_decision(struct dw_store *store, const struct dw_settlement *settlement,
                           const struct decision *decision)
 {
-    uint32_t last = decision->next ? decision->next->volume.number : decision->head->volume.number;
+    uint32_t last = decision->last->volume.number;
     pthread_mutex_lock(&store->superblock_mutex);
     struct dw_superblock_info info = store->superblock;
     if (info.claimed == DW_VOLUME_NUMBER_NONE || last > info.claimed)
@@ -206,8 +210,9 @@ static void publish(struct dw_store *store, const struct decision *decision)
     atomic_store_explicit(&store->space, end, memory_order_release); /* pairs: STORE-SPACE */
     if (!decision->next)
         return;
-    decision->next->state = DW_ROW_ACTIVE;
     dw_claim_publish(store, decision->next);
+    if (decision->last != decision->next)
+        dw_claim_publish_space(store, decision->last);
 }
 
 /* ---- step 5 ---- */

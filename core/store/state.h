@@ -101,7 +101,8 @@ struct dw_store {
     /* Read by every append, written once per volume: a line of its own. */
     alignas(DW_CACHE_LINE) _Atomic uint64_t space; /* maker -> appenders; only grows. release; pairs: STORE-SPACE */
     atomic_bool is_out_of_space;                   /* maker -> appenders. pairs: STORE-OUT */
-    _Atomic uint64_t trim;                         /* trim -> any. pairs: STORE-TRIM */
+    _Atomic uint64_t demand; /* appenders raise it, the maker forgets it when out of space. pairs: STORE-DEMAND */
+    _Atomic uint64_t trim;   /* trim -> any. pairs: STORE-TRIM */
 
     /* Written once per volume by flusher and maker. */
     alignas(DW_CACHE_LINE) struct dw_row *_Atomic head; /* flusher -> any. release; pairs: STORE-HEAD */
@@ -193,8 +194,9 @@ DW_NODISCARD int dw_claim_volume(struct dw_store *store, const struct dw_volume_
 /* Open a row's file for writing with the writer's lock (again, when it was open for reading). */
 DW_NODISCARD int dw_row_open_writable(struct dw_store *store, struct dw_row *row);
 void dw_row_reset_content(struct dw_row *row); /* nothing was written into it yet */
-/* Publish a claimed row as next, raise the space. */
+/* Publish a claimed row as next, raise the space; or the space alone, when there is a next one already. */
 void dw_claim_publish(struct dw_store *store, struct dw_row *row);
+void dw_claim_publish_space(struct dw_store *store, const struct dw_row *row);
 
 /* ---- toc.c ---- */
 /* Ask the caller's table (unless OPEN), complete *info, write it durably. `info`: all but table_length and watermark. */

@@ -243,6 +243,19 @@ uint64_t dw_store_space(const struct dw_store *store)
     return atomic_load_explicit(&store->space, memory_order_acquire); /* pairs: STORE-SPACE */
 }
 
+void dw_store_demand(struct dw_store *store, uint64_t end)
+{
+    uint64_t demand = atomic_load_explicit(&store->demand, memory_order_relaxed);
+    while (demand < end) {
+        /* release; pairs: STORE-DEMAND. The wake below orders it before the maker's next look. */
+        if (atomic_compare_exchange_weak_explicit(&store->demand, &demand, end, memory_order_release,
+                                                  memory_order_relaxed)) {
+            dw_store_maker_wake(store);
+            return;
+        }
+    }
+}
+
 bool dw_store_is_out_of_space(const struct dw_store *store)
 {
     return atomic_load_explicit(&store->is_out_of_space, memory_order_acquire); /* pairs: STORE-OUT */
