@@ -48,11 +48,10 @@ extern "C" {
       "text names what is missing")                                                                                    \
     X(DWAL_EEXHAUSTED, -1022, "volume numbers are used up (2^31 of them)", "start a new log")                          \
     X(DWAL_EMEMORY, -1023, "no memory", "free memory, then call again")                                                \
-    X(DWAL_ECLOSED, -1024, "the log is being closed", "stop using the handle")                                         \
-    X(DWAL_ETIMEOUT, -1025, "the time given is over", "call again, or stop waiting")                                   \
-    X(DWAL_EMAGIC, -1026, "the application's magic number differs", "open with the number given at creation")          \
-    X(DWAL_EPERMISSION, -1027, "the file system does not permit it", "change owner, mode or mount")                    \
-    X(DWAL_EUNCERTAIN, -1028, "the end of the log neither checks nor looks unwritten", "if a crash can tear a single " \
+    X(DWAL_ETIMEOUT, -1024, "the time given is over", "call again, or stop waiting")                                   \
+    X(DWAL_EMAGIC, -1025, "the application's magic number differs", "open with the number given at creation")          \
+    X(DWAL_EPERMISSION, -1026, "the file system does not permit it", "change owner, mode or mount")                    \
+    X(DWAL_EUNCERTAIN, -1027, "the end of the log neither checks nor looks unwritten", "if a crash can tear a single " \
       "sector here, open with DWAL_TOLERANT; else treat as DWAL_ECORRUPT")
 
 /* clang-format on */
