@@ -44,6 +44,9 @@ struct dwal {
     struct dw_worker maker;
     _Atomic bool is_maker_stopping; /* release by close, acquire by the maker; pairs: MAKER-STOP */
     bool has_flusher, has_maker;
+    struct dw_event flusher_started;
+    _Atomic int flusher_start; /* 0: not yet; 1: it runs; negative: its error. flusher -> open; pairs: FLUSHER-START */
+    struct dwal_error flusher_error;
     uint64_t stall_reported_ns; /* the maker's: start of the write reported last */
 
     /* Read-only logs: first block that may not be shown. Grows with dwal_wait; pairs: VISIBLE. */

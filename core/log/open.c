@@ -72,9 +72,32 @@ static void maker_run(void *context)
     }
 }
 
+/* The queue belongs to the thread that makes it, so open has to wait for that thread's first word. */
 static void flusher_run(void *context)
 {
-    dw_flusher_run(context);
+    struct dwal *log = context;
+    int result = dw_flusher_start(&log->writer);
+    if (result < 0)
+        log->flusher_error = *dwal_last_error();
+    atomic_store_explicit(&log->flusher_start, result < 0 ? result : 1,
+                          memory_order_release); /* pairs: FLUSHER-START */
+    dw_event_notify(&log->flusher_started);
+    if (result == 0)
+        dw_flusher_run(&log->writer);
+    dw_flusher_finish(&log->writer);
+}
+
+static int wait_for_flusher(struct dwal *log)
+{
+    for (;;) {
+        uint32_t key = dw_event_prepare(&log->flusher_started);
+        int start = atomic_load_explicit(&log->flusher_start, memory_order_acquire); /* pairs: FLUSHER-START */
+        if (start != 0) {
+            dw_event_cancel(&log->flusher_started);
+            return start < 0 ? dw_fail_again(&log->flusher_error) : 0;
+        }
+        dw_event_wait(&log->flusher_started, key, DW_NO_TIMEOUT);
+    }
 }
 
 /* ---- open, step by step ------------------------------------------------------------------------------------------------ */
@@ -176,10 +199,13 @@ static int start_writer(struct dwal *log, const struct dw_settlement *settlement
     log->is_writer_ready = true;
     if (log->is_single_stepped)
         return dw_flusher_start(&log->writer);
-    result = dw_worker_start(&log->flusher, "dwal-flush", flusher_run, &log->writer);
+    result = dw_worker_start(&log->flusher, "dwal-flush", flusher_run, log);
     if (result < 0)
         return dw_fail_system(result, "starting the flusher's thread failed");
     log->has_flusher = true;
+    result = wait_for_flusher(log);
+    if (result < 0)
+        return result;
     result = dw_worker_start(&log->maker, "dwal-maker", maker_run, log);
     if (result < 0)
         return dw_fail_system(result, "starting the maker's thread failed");

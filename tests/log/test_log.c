@@ -185,7 +185,7 @@ static void create_refuses_what_is_there_and_bad_options(void **state)
     assert_int_equal(dwal_close(create_small()), 0);
     assert_int_equal(dwal_create(path, &options), DWAL_EEXIST);
     assert_int_equal(dwal_create(NULL, &options), DWAL_EARGUMENT);
-    char other[sizeof path];
+    char other[sizeof path + 32];
     snprintf(other, sizeof other, "%s/x", directory);
     options.sector_size = 1000;
     assert_int_equal(dwal_create(other, &options), DWAL_EARGUMENT);
