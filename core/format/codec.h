@@ -10,9 +10,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/bits.h"
 #include "base/compiler.h"
+#include "core/format/crc32c.h"
 #include "core/format/format.h"
 #include "core/format/geometry.h"
 
@@ -96,12 +98,29 @@ static inline uint64_t dw_record_size(const struct dw_record_info *info)
 {
     return (uint64_t)DW_RECORD_HEADER_SIZE + info->metadata_size + info->data_size;
 }
-/* Bytes 4..19 come from info; crc is left 0 in `header`: finish with dw_record_crc_* below. */
-void dw_record_header_encode(const struct dw_record_info *info, struct dw_record_header *header);
+/* Bytes 4..19 come from info; crc is left 0 in `header`: finish with dw_record_crc_* below. Lengths are at most
+ * DW_RECORD_PART_SIZE_MAX, type and flags are known ones. Inline: on the append path. */
+static inline void dw_record_header_encode(const struct dw_record_info *info, struct dw_record_header *header)
+{
+    *header = (struct dw_record_header){
+        .data_crc = dw_le32_of(info->data_crc),
+        .metadata_size = dw_le32_of(info->metadata_size),
+        .data_size = dw_le32_of(info->data_size),
+        .type = info->type,
+        .flags = info->flags,
+        .user = dw_le16_of(info->user),
+    };
+}
 /* Unpack; false when a length is above 2^31-5 or type or flags are unknown (never of our making). No checksum yet. */
 bool dw_record_header_decode(const struct dw_record_header *header, struct dw_record_info *info);
 /* Checksum of bytes 4..19 of the header, seeded with the log and the lsn: continue over the metadata with dw_crc32c. */
-uint32_t dw_record_crc_begin(const struct dw_identity *identity, uint64_t lsn, const struct dw_record_header *header);
+static inline uint32_t dw_record_crc_begin(const struct dw_identity *identity, uint64_t lsn,
+                                           const struct dw_record_header *header)
+{
+    uint64_t words[2];
+    memcpy(words, &header->data_crc, sizeof words);
+    return dw_crc32c_words(identity->record_seed, lsn, words[0], words[1]);
+}
 
 /* ---- volume header ---- */
 struct dw_volume_info {

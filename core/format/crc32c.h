@@ -15,13 +15,13 @@
 #if defined(__SSE4_2__) && defined(__x86_64__)
 #include <nmmintrin.h>
 #define DW_CRC32C_INSTRUCTION 1
-#define DW_CRC32C_8(crc, v)   ((uint32_t)_mm_crc32_u64((crc), (v)))
+#define DW_CRC32C_8(crc, v)   _mm_crc32_u64((crc), (v))
 #define DW_CRC32C_4(crc, v)   _mm_crc32_u32((crc), (v))
 #define DW_CRC32C_1(crc, v)   _mm_crc32_u8((crc), (v))
 #elif defined(__ARM_FEATURE_CRC32)
 #include <arm_acle.h>
 #define DW_CRC32C_INSTRUCTION 1
-#define DW_CRC32C_8(crc, v)   __crc32cd((crc), (v))
+#define DW_CRC32C_8(crc, v)   __crc32cd((uint32_t)(crc), (v))
 #define DW_CRC32C_4(crc, v)   __crc32cw((crc), (v))
 #define DW_CRC32C_1(crc, v)   __crc32cb((crc), (v))
 #else
@@ -35,26 +35,48 @@
 uint32_t dw_crc32c_table(uint32_t crc, const void *bytes, size_t size);
 
 #if DW_CRC32C_INSTRUCTION
-DW_INLINE uint32_t dw_crc32c_short(uint32_t crc, const void *bytes, size_t size)
+DW_INLINE uint64_t dw_crc32c_load(const unsigned char *at)
+{
+    uint64_t v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+DW_INLINE uint32_t dw_crc32c_short(uint32_t start, const void *bytes, size_t size)
 {
     const unsigned char *at = bytes;
-    crc = ~crc;
-    for (; size >= 8; size -= 8, at += 8) {
-        uint64_t v;
-        memcpy(&v, at, 8);
-        crc = DW_CRC32C_8(crc, v);
+    uint64_t crc = (uint32_t)~start; /* in a wide register: no truncation between the steps */
+    for (; size >= 32; size -= 32, at += 32) {
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(at));
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(at + 8));
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(at + 16));
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(at + 24));
     }
-    if (size & 4) {
-        uint32_t v;
-        memcpy(&v, at, 4);
-        crc = DW_CRC32C_4(crc, v);
-        at += 4;
+    for (; size >= 8; size -= 8, at += 8)
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(at));
+    uint32_t last = (uint32_t)crc;
+    if (DW_UNLIKELY(size > 0)) {
+        if (size & 4) {
+            uint32_t v;
+            memcpy(&v, at, 4);
+            last = DW_CRC32C_4(last, v);
+            at += 4;
+        }
+        for (size &= 3; size > 0; size--)
+            last = DW_CRC32C_1(last, *at++);
     }
-    for (size &= 3; size > 0; size--)
-        crc = DW_CRC32C_1(crc, *at++);
-    return ~crc;
+    return ~last;
+}
+/* Of three little-endian words. */
+DW_INLINE uint32_t dw_crc32c_words(uint32_t crc, uint64_t a, uint64_t b, uint64_t c)
+{
+    return ~(uint32_t)DW_CRC32C_8(DW_CRC32C_8(DW_CRC32C_8((uint32_t)~crc, a), b), c);
 }
 #else
+DW_INLINE uint32_t dw_crc32c_words(uint32_t crc, uint64_t a, uint64_t b, uint64_t c)
+{
+    const uint64_t words[3] = {a, b, c};
+    return dw_crc32c_table(crc, words, sizeof words);
+}
 DW_INLINE uint32_t dw_crc32c_short(uint32_t crc, const void *bytes, size_t size)
 {
     return dw_crc32c_table(crc, bytes, size);

@@ -10,23 +10,17 @@ static DW_COLD int refuse_reader(void)
     return dw_fail(DWAL_EREADONLY, "this log is open read-only: open it with DWAL_WRITE to append or trim");
 }
 
-static inline bool is_entry_good(const struct dwal_entry *entry)
+static DW_COLD int refuse_null(void)
 {
-    return entry && entry->metadata_count >= 0 && entry->data_count >= 0 &&
-           (entry->metadata_count == 0 || entry->metadata) && (entry->data_count == 0 || entry->data);
-}
-
-static DW_COLD int refuse_entry(void)
-{
-    return dw_fail(DWAL_EARGUMENT, "the entry is NULL, or has a count without parts");
+    return dw_fail(DWAL_EARGUMENT, "entry is NULL");
 }
 
 int dwal_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end)
 {
     if (DW_UNLIKELY(!log->is_writer))
         return refuse_reader();
-    if (DW_UNLIKELY(!is_entry_good(entry)))
-        return refuse_entry();
+    if (DW_UNLIKELY(!entry))
+        return refuse_null();
     return dw_writer_append(&log->writer, entry, 1, DW_APPEND_WAIT, lsn, end);
 }
 
@@ -34,8 +28,8 @@ int dwal_try_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, ui
 {
     if (!log->is_writer)
         return refuse_reader();
-    if (!is_entry_good(entry))
-        return refuse_entry();
+    if (!entry)
+        return refuse_null();
     int result = dw_writer_append(&log->writer, entry, 1, DW_APPEND_NO_WAIT, lsn, end);
     return result == DWAL_EFULL ? dw_fail(DWAL_EFULL, "there is no room for the entry now: append again later")
                                 : result;
@@ -47,9 +41,6 @@ int dwal_append_batch(dwal *log, const struct dwal_entry *entries, size_t count,
         return refuse_reader();
     if (!entries || count == 0)
         return dw_fail(DWAL_EARGUMENT, "the batch is empty");
-    for (size_t i = 0; i < count; i++)
-        if (!is_entry_good(&entries[i]))
-            return refuse_entry();
     return dw_writer_append(&log->writer, entries, count, DW_APPEND_WAIT, lsns, end);
 }
 
@@ -66,8 +57,8 @@ int dwal_commit(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64
 {
     if (!log->is_writer)
         return refuse_reader();
-    if (!is_entry_good(entry))
-        return refuse_entry();
+    if (!entry)
+        return refuse_null();
     uint64_t start_ns = dw_writer_now(&log->writer);
     uint64_t record_end;
     int result = dw_writer_append(&log->writer, entry, 1, DW_APPEND_WAIT, lsn, &record_end);

@@ -8,6 +8,7 @@
  * Failure: everything that can refuse an entry is looked at before the reservation, since that cannot be given back.
  * No ring room is a counted wait; no space in claimed volumes waits for the maker, or is DWAL_ENOSPACE when it has none.
  * An entry larger than half the ring reserves first and waits for room block by block while it copies. */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -244,9 +245,19 @@ static inline int reserve(struct dw_writer *writer, uint64_t size, enum dw_appen
 
 /* ---- records ------------------------------------------------------------------------------------------------------- */
 
-static DW_NODISCARD bool sum_parts(const struct iovec *parts, int count, uint32_t *size)
+static inline DW_NODISCARD bool sum_parts(const struct iovec *parts, int count, uint32_t *size)
 {
     uint64_t sum = 0;
+    if (count == 0) {
+        *size = 0;
+        return true;
+    }
+    if (DW_UNLIKELY(count < 0 || !parts))
+        return false;
+    if (DW_LIKELY(count == 1)) { /* nearly always */
+        *size = (uint32_t)parts->iov_len;
+        return parts->iov_len <= DWAL_PART_SIZE_MAX;
+    }
     for (int i = 0; i < count; i++) {
         if (parts[i].iov_len > DWAL_PART_SIZE_MAX)
             return false;
@@ -260,12 +271,12 @@ static DW_NODISCARD bool sum_parts(const struct iovec *parts, int count, uint32_
 
 static inline uint32_t crc_of_parts(uint32_t crc, const struct iovec *parts, int count)
 {
-    for (int i = 0; i < count; i++) {
-        if (parts[i].iov_len <= DW_CRC32C_SHORT)
-            crc = dw_crc32c_short(crc, parts[i].iov_base, parts[i].iov_len);
-        else
-            crc = dw_crc32c(crc, parts[i].iov_base, parts[i].iov_len);
-    }
+    if (count == 0)
+        return crc;
+    if (DW_LIKELY(count == 1 && parts->iov_len <= DW_CRC32C_SHORT))
+        return dw_crc32c_short(crc, parts->iov_base, parts->iov_len);
+    for (int i = 0; i < count; i++)
+        crc = dw_crc32c(crc, parts[i].iov_base, parts[i].iov_len);
     return crc;
 }
 
@@ -304,6 +315,92 @@ static inline bool put_record(struct dw_pen *pen, const struct dwal_entry *entry
     return true;
 }
 
+/* ---- the short way: one record that lies in one block with room ------------------------------------------------------ */
+
+/* Copy into a block from `at` on, whose sector ends at `*sector_end`; steps over tags and stamps them. */
+static inline uint8_t *place(uint8_t *at, uint8_t **sector_end, const void *source, size_t size, uint32_t tag,
+                             uint32_t sector_size)
+{
+    const uint8_t *from = source;
+    for (;;) {
+        size_t room = (size_t)(*sector_end - at);
+        if (DW_LIKELY(size <= room)) {
+            memcpy(at, from, size);
+            return at + size;
+        }
+        memcpy(at, from, room);
+        from += room;
+        size -= room;
+        at = *sector_end;
+        memcpy(at, &tag, DW_TAG_SIZE);
+        at += DW_TAG_SIZE;
+        *sector_end += sector_size;
+    }
+}
+
+static inline uint8_t *place_parts(uint8_t *at, uint8_t **sector_end, const struct iovec *parts, int count,
+                                   uint32_t tag, uint32_t sector_size)
+{
+    if (count == 0)
+        return at;
+    if (DW_LIKELY(count == 1))
+        return place(at, sector_end, parts->iov_base, parts->iov_len, tag, sector_size);
+    for (int i = 0; i < count; i++)
+        at = place(at, sector_end, parts[i].iov_base, parts[i].iov_len, tag, sector_size);
+    return at;
+}
+
+/* The record's header: in registers when the sector has room for it, which is nearly always. */
+static inline uint8_t *place_header(uint8_t *at, uint8_t **sector_end, const struct dw_identity *identity,
+                                    const struct dwal_entry *entry, const struct dw_record_info *info, uint64_t lsn,
+                                    uint32_t tag, uint32_t sector_size)
+{
+    struct dw_record_header header;
+    dw_record_header_encode(info, &header);
+    uint32_t crc = dw_record_crc_begin(identity, lsn, &header);
+    header.crc = dw_le32_of(crc_of_parts(crc, entry->metadata, entry->metadata_count));
+    if (DW_UNLIKELY(*sector_end - at < (ptrdiff_t)sizeof header)) {
+        struct dw_record_header copy = header; /* only the copy needs an address */
+        return place(at, sector_end, &copy, sizeof copy, tag, sector_size);
+    }
+    memcpy(at, &header, sizeof header);
+    return at + sizeof header;
+}
+
+/* The same as pen_open .. pen_publish for a record of `size` bytes at payload `offset` of `block`. */
+static inline void append_in_block(struct dw_ring *ring, const struct dwal_entry *entry,
+                                   const struct dw_record_info *info, uint64_t lsn, uint64_t block, uint32_t offset,
+                                   uint32_t size)
+{
+    const struct dw_geometry *g = &ring->geometry;
+    struct dw_slot *slot = dw_ring_slot(ring, block);
+    uint32_t sector_size = g->sector_size, tag = slot->tag;
+    uint32_t byte = dw_byte_of_payload(g, offset);
+    uint8_t *bytes = dw_ring_block(ring, block);
+    uint8_t *at = bytes + byte;
+    uint8_t *sector_end = bytes + (byte | (sector_size - 1)) + 1;
+    if (offset == 0)
+        slot->first_record = 0;
+    if ((byte & (sector_size - 1)) == DW_TAG_SIZE)
+        memcpy(at - DW_TAG_SIZE, &tag, DW_TAG_SIZE);
+    at = place_header(at, &sector_end, &ring->identity, entry, info, lsn, tag, sector_size);
+    at = place_parts(at, &sector_end, entry->metadata, entry->metadata_count, tag, sector_size);
+    place_parts(at, &sector_end, entry->data, entry->data_count, tag, sector_size);
+    if (offset + size == g->payload_size)
+        slot->is_record_end = true;
+    /* release; pairs: BLOCK-FILLED. */
+    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD + size, memory_order_release);
+}
+
+/* Why was it not measured? */
+static DW_COLD int refuse(const struct dwal_entry *entry)
+{
+    if (entry->metadata_count < 0 || entry->data_count < 0 || (entry->metadata_count > 0 && !entry->metadata) ||
+        (entry->data_count > 0 && !entry->data))
+        return dw_fail(DWAL_EARGUMENT, "the entry has a negative count, or a count without parts");
+    return dw_fail(DWAL_ETOOBIG, "the metadata or the data is longer than %u bytes", DWAL_PART_SIZE_MAX);
+}
+
 static DW_COLD int append_batch(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
                                 enum dw_append_flags flags, uint64_t *lsns, uint64_t *end)
 {
@@ -313,7 +410,7 @@ static DW_COLD int append_batch(struct dw_writer *writer, const struct dwal_entr
         uint32_t metadata_size, data_size;
         if (!sum_parts(entries[i].metadata, entries[i].metadata_count, &metadata_size) ||
             !sum_parts(entries[i].data, entries[i].data_count, &data_size))
-            return dw_fail(DWAL_ETOOBIG, "entry %zu of the batch is longer than %u bytes", i, DWAL_PART_SIZE_MAX);
+            return refuse(&entries[i]);
         total += (uint64_t)DW_RECORD_HEADER_SIZE + metadata_size + data_size;
     }
     uint64_t lsn;
@@ -340,6 +437,21 @@ static DW_COLD int append_batch(struct dw_writer *writer, const struct dwal_entr
     return 0;
 }
 
+/* The long way: over blocks and volumes, perhaps waiting for room in between. */
+static __attribute__((noinline)) int append_streaming(struct dw_writer *writer, const struct dwal_entry *entry,
+                                                      uint32_t data_crc, uint64_t lsn, bool is_roomy)
+{
+    struct dw_record_info info = {.data_crc = data_crc, .type = DW_RECORD_ENTRY, .user = entry->user};
+    bool is_measured = sum_parts(entry->metadata, entry->metadata_count, &info.metadata_size) &&
+                       sum_parts(entry->data, entry->data_count, &info.data_size);
+    dw_assert(is_measured); /* it was a moment ago */
+    struct dw_pen pen;
+    if (!pen_open(&pen, writer, lsn, is_roomy) || !put_record(&pen, entry, &info, lsn))
+        return dw_fail(DWAL_EFAILED, "the log stopped while an entry streamed into it: recovery will drop the entry");
+    pen_publish(&pen);
+    return 0;
+}
+
 int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
                      enum dw_append_flags flags, uint64_t *lsns, uint64_t *end)
 {
@@ -347,19 +459,22 @@ int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries,
         return append_batch(writer, entries, count, flags, lsns, end);
     struct dw_record_info info;
     if (DW_UNLIKELY(!measure(entries, true, &info)))
-        return dw_fail(DWAL_ETOOBIG, "the metadata or the data is longer than %u bytes", DWAL_PART_SIZE_MAX);
-    uint64_t lsn;
+        return refuse(entries);
+    uint64_t size = dw_record_size(&info), lsn;
     bool is_roomy;
-    int result = reserve(writer, dw_record_size(&info), flags, &lsn, &is_roomy);
+    int result = reserve(writer, size, flags, &lsn, &is_roomy);
     if (DW_UNLIKELY(result < 0))
         return result;
-    struct dw_pen pen;
-    if (DW_UNLIKELY(!pen_open(&pen, writer, lsn, is_roomy) || !put_record(&pen, entries, &info, lsn)))
-        return dw_fail(DWAL_EFAILED, "the log stopped while an entry streamed into it: recovery will drop the entry");
-    pen_publish(&pen);
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint64_t block = dw_block_of_lsn(g, lsn);
+    uint64_t offset = lsn - dw_lsn_of_block(g, block);
+    if (DW_LIKELY(is_roomy && offset + size <= g->payload_size))
+        append_in_block(&writer->ring, entries, &info, lsn, block, (uint32_t)offset, (uint32_t)size);
+    else
+        result = append_streaming(writer, entries, info.data_crc, lsn, is_roomy);
     if (lsns)
         *lsns = lsn;
     if (end)
-        *end = lsn + dw_record_size(&info);
-    return 0;
+        *end = lsn + size;
+    return result;
 }
