@@ -69,31 +69,37 @@ static uint64_t clean_end_block(struct dwal *log)
     return block;
 }
 
+/* Did a later writer cut the volume that we stand in and go on in a new one? Then all before that one is decided. */
+static uint64_t pass_cut(struct dwal *log, uint64_t from)
+{
+    const struct dw_geometry *g = &log->geometry;
+    uint64_t end;
+    if (from == 0)
+        return from;
+    uint32_t number = dw_volume_of_block(g, from - 1);
+    uint32_t next = dw_store_successor(log->store, number, &end);
+    if (next == DW_VOLUME_NUMBER_NONE || end == dw_end_lsn_of_volume(g, number))
+        return from; /* a volume that was claimed ahead says nothing */
+    return dw_max_u64(from, dw_first_block_of_volume(g, next));
+}
+
 int dw_follow(struct dwal *log, bool *has_grown)
 {
     const struct dw_geometry *g = &log->geometry;
-    uint64_t from = atomic_load_explicit(&log->visible_block, memory_order_relaxed);
-    uint64_t watermark = from;
     *has_grown = false;
-    uint64_t volume_end = dw_lsn_of_block(g, 0);
-    uint32_t number = dw_volume_of_block(g, from);
     int result = dw_store_refresh(log->store);
     if (result < 0)
         return result;
-    /* Did the log go on elsewhere after this volume was cut? Then all before the new volume is decided. */
-    uint32_t next =
-        from > 0 ? dw_store_successor(log->store, dw_volume_of_block(g, from - 1), &volume_end) : DW_VOLUME_NUMBER_NONE;
-    if (next != DW_VOLUME_NUMBER_NONE && next > number)
-        from = dw_max_u64(from, dw_first_block_of_volume(g, next));
-    number = dw_volume_of_block(g, from);
-    uint64_t end_block = dw_first_block_of_volume(g, number) + g->data_blocks;
-    watermark = dw_max_u64(watermark, dw_min_u64(clean_end_block(log), end_block));
+    uint64_t visible = atomic_load_explicit(&log->visible_block, memory_order_relaxed);
+    uint64_t from = pass_cut(log, visible);
+    uint64_t end_block = dw_first_block_of_volume(g, dw_volume_of_block(g, from)) + g->data_blocks;
+    uint64_t watermark = dw_max_u64(from, dw_min_u64(clean_end_block(log), end_block));
     result = look_in_volume(log, from, end_block, &watermark);
     if (result == 0 && watermark >= end_block - 1) /* the next volume's first headers witness the end of this one */
         result = look_in_volume(log, end_block, end_block + g->data_blocks, &watermark);
     if (result < 0)
         return result;
-    if (watermark > atomic_load_explicit(&log->visible_block, memory_order_relaxed)) {
+    if (watermark > visible) {
         atomic_store_explicit(&log->visible_block, watermark, memory_order_release); /* pairs: VISIBLE */
         *has_grown = true;
     }
