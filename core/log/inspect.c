@@ -1,0 +1,55 @@
+/* inspect.c - open a log for looking at: the one way in of info, verify, repair and scan; see inspect.h.
+ *
+ * Happy path: path -> posix disk -> store, loaded read-only. Failure: the codes of the public header. Closing: releases
+ * both; nothing was written. */
+#include "core/log/inspect.h"
+
+#include <errno.h>
+
+#include "core/base/error.h"
+
+int dw_inspect_disk_open(const char *path, const struct dwal_options *options, struct dw_disk **disk)
+{
+    *disk = NULL;
+    if (!path || !path[0])
+        return dw_fail(DWAL_EARGUMENT, "the path is empty");
+    int result = dw_disk_posix_open(path, options && options->is_unsafe_buffered, disk);
+    if (result == 0)
+        return 0;
+    if (result == -ENOENT || result == -ENOTDIR)
+        return dw_fail(DWAL_ENOLOG, "%s is no directory", path);
+    if (result == -EOPNOTSUPP || result == -EINVAL)
+        return dw_fail(DWAL_EUNSUPPORTED, "the file system of %s has no direct I/O, or is memory or network", path);
+    return dw_fail_system(result, "cannot open %s", path);
+}
+
+int dw_inspect_open(const char *path, const struct dwal_options *options, struct dw_inspect *inspect)
+{
+    *inspect = (struct dw_inspect){0};
+    int result = dw_inspect_disk_open(path, options, &inspect->disk);
+    if (result)
+        return result;
+    inspect->was_disk_open = true;
+    struct dw_store_options how = {.is_read_only = true, .clock = &dw_clock_system};
+    result = dw_store_load(inspect->disk, &how, &inspect->store);
+    if (result)
+        dw_inspect_close(inspect);
+    return result;
+}
+
+void dw_inspect_close(struct dw_inspect *inspect)
+{
+    if (inspect->store)
+        (void)dw_store_close(inspect->store, false, 0);
+    if (inspect->disk)
+        inspect->disk->ops->close(inspect->disk);
+    inspect->store = NULL;
+    inspect->disk = NULL;
+}
+
+int dw_inspect_check_size(size_t size, size_t wanted, const char *what)
+{
+    if (size >= wanted)
+        return 0;
+    return dw_fail(DWAL_EARGUMENT, "%s->size is %zu, it has to be sizeof the struct (%zu)", what, size, wanted);
+}
