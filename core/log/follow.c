@@ -101,6 +101,8 @@ int dw_follow(struct dwal *log, bool *has_grown)
         return result;
     if (watermark > visible) {
         atomic_store_explicit(&log->visible_block, watermark, memory_order_release); /* pairs: VISIBLE */
+        /* The headers of what the writer wrote since say how all before it ended. */
+        atomic_store_explicit(&log->visible_end, UINT64_MAX, memory_order_release); /* pairs: VISIBLE-END */
         *has_grown = true;
     }
     return 0;

@@ -51,6 +51,9 @@ struct dwal {
 
     /* Read-only logs: first block that may not be shown. Grows with dwal_wait; pairs: VISIBLE. */
     _Atomic uint64_t visible_block;
+    /* Read-only logs: lsn at which what recovery accepted ends, perhaps inside a block; UINT64_MAX: no limit but
+     * visible_block, since there is a writer. pairs: VISIBLE-END */
+    _Atomic uint64_t visible_end;
     pthread_mutex_t follow_mutex; /* one thread at a time looks for new blocks */
 
     /* Readers for dwal_read, kept between calls. */

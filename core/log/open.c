@@ -166,12 +166,14 @@ static int recover(struct dwal *log, struct dw_recovered *recovered)
     log->report = recovered->report;
     bool is_cut = recovered->report.verdict == DWAL_VERDICT_TORN;
     dw_event_tell(log, is_cut ? DWAL_EVENT_WARNING : DWAL_EVENT_INFO, "recovery: %s", recovered->report.text);
-    bool is_accepted = dwal_verdict_error(recovered->report.verdict) == 0 ||
-                       (options.is_tolerant && recovered->report.verdict == DWAL_VERDICT_UNCERTAIN) ||
-                       log->options.mode == DWAL_REPORT;
-    if (!is_accepted)
+    bool is_sound = dwal_verdict_error(recovered->report.verdict) == 0 ||
+                    (options.is_tolerant && recovered->report.verdict == DWAL_VERDICT_UNCERTAIN);
+    if (!is_sound && log->options.mode != DWAL_REPORT)
         return dw_fail_again(&recovered->error);
     atomic_store_explicit(&log->visible_block, recovered->end_block, memory_order_release); /* pairs: VISIBLE */
+    bool is_ended = is_sound && !log->is_writer && !options.has_live_writer;
+    uint64_t end = is_ended ? recovered->end : UINT64_MAX;
+    atomic_store_explicit(&log->visible_end, end, memory_order_release); /* pairs: VISIBLE-END */
     return 0;
 }
 

@@ -17,6 +17,7 @@
 struct dwal_cursor {
     dwal *log;
     struct dw_reader *reader;
+    uint64_t limit; /* as the reader knows it */
 };
 
 static bool copy_block(void *context, uint64_t block, void *target)
@@ -31,6 +32,22 @@ static uint64_t durable_block(void *context)
     if (log->is_writer)
         return dw_durable_block(&log->writer.durable);
     return atomic_load_explicit(&log->visible_block, memory_order_acquire); /* pairs: VISIBLE */
+}
+
+/* A log that is only read may end inside a block, where a crash left a record unfinished. */
+static uint64_t visible_end(struct dwal *log)
+{
+    return log->is_writer ? UINT64_MAX
+                          : atomic_load_explicit(&log->visible_end, memory_order_acquire); /* pairs: VISIBLE-END */
+}
+
+static void limit_cursor(dwal_cursor *cursor)
+{
+    uint64_t limit = visible_end(cursor->log);
+    if (limit == cursor->limit)
+        return;
+    cursor->limit = limit;
+    dw_reader_limit(cursor->reader, limit);
 }
 
 struct dw_recent dw_log_recent(struct dwal *log)
@@ -64,7 +81,10 @@ int dwal_cursor_open(dwal *log, uint64_t lsn, dwal_cursor **out)
         return dw_fail(DWAL_EMEMORY, "no memory for a cursor");
     struct dw_recent recent = dw_log_recent(log);
     cursor->log = log;
+    cursor->limit = UINT64_MAX;
     int result = dw_reader_create(log->store, &recent, CURSOR_READ_AHEAD, &cursor->reader);
+    if (result == 0)
+        limit_cursor(cursor);
     if (result == 0)
         result = dw_reader_seek(cursor->reader, dw_max_u64(lsn, dw_store_first(log->store)));
     if (result < 0) {
@@ -78,6 +98,7 @@ int dwal_cursor_open(dwal *log, uint64_t lsn, dwal_cursor **out)
 
 int dwal_cursor_next_metadata(dwal_cursor *cursor, struct dwal_record *record)
 {
+    limit_cursor(cursor);
     return dw_reader_next(cursor->reader, record);
 }
 
@@ -88,6 +109,7 @@ int dwal_cursor_data(dwal_cursor *cursor, struct dwal_record *record)
 
 int dwal_cursor_next(dwal_cursor *cursor, struct dwal_record *record)
 {
+    limit_cursor(cursor);
     int result = dw_reader_next(cursor->reader, record);
     return result < 0 ? result : dw_reader_data(cursor->reader, record, NULL);
 }
@@ -154,7 +176,7 @@ static int read_into(struct dw_reader *reader, uint64_t lsn, uint8_t *buffer, si
                           "the record at lsn %llu has %llu bytes, the buffer %zu", (unsigned long long)lsn,
                           (unsigned long long)need, size);
     }
-    if (record->metadata_size > 0 && buffer)
+    if (record->metadata_size > 0)
         memcpy(buffer, record->metadata, record->metadata_size);
     record->metadata = buffer;
     /* `target` NULL means the reader's own buffer, which an empty record does not need either. */
@@ -172,6 +194,7 @@ int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_re
     int result = borrow_reader(log, &reader);
     if (result < 0)
         return result;
+    dw_reader_limit(reader, visible_end(log));
     result = read_into(reader, lsn, buffer, size, record);
     give_back_reader(log, reader);
     return result;
