@@ -129,6 +129,7 @@ static bool is_label_right(const struct dw_crash_facts *facts, const struct dw_c
         return facts->is_closing || (!facts->is_opened && facts->appended == 0);
     case DWAL_VERDICT_END:
     case DWAL_VERDICT_TORN:
+    case DWAL_VERDICT_UNCERTAIN: /* opened all the same: TOLERANT */
         return !facts->is_closed;
     default:
         return false;

@@ -110,7 +110,9 @@ static void visit_state(struct visit *visit, uint64_t state, bool is_sampled)
     counts->faults[fault]++;
     counts->verdicts[outcome.verdict]++;
     counts->dropped += outcome.found < visit->facts.appended;
-    if (get_replay()->is_on || (fault != DW_CRASH_FINE && dw_crash_fault_count(counts) <= PRINTED_MAX))
+    bool is_news = fault != DW_CRASH_FINE && !(fault == DW_CRASH_REFUSED && counts->is_refusal_allowed);
+    counts->news += is_news;
+    if (get_replay()->is_on || (is_news && counts->news <= PRINTED_MAX))
         tell(visit, state, is_sampled, &outcome, fault);
 }
 

@@ -13,7 +13,9 @@ struct dw_crash_counts {
     uint64_t states, sampled, settled;      /* settled: opened for writing */
     uint64_t faults[DW_CRASH_FAULTS];
     uint64_t verdicts[DWAL_VERDICT_COUNT + 1];
-    uint64_t dropped; /* states in which something appended was not there (and need not be) */
+    bool is_refusal_allowed; /* then refusals are counted and not printed */
+    uint64_t news;           /* faults that were printed, or would have been */
+    uint64_t dropped;        /* states in which something appended was not there (and need not be) */
 };
 struct dw_crash_plan {
     struct dw_sim_crash_options crash;

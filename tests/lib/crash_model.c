@@ -181,6 +181,9 @@ void dw_crash_model_run(const struct dw_crash_model *model, struct dw_crash_choo
                         struct dw_crash_writer *writer)
 {
     dw_crash_writer_begin(writer, &model->shape, seed);
+    if (model->is_lying)
+        dw_sim_set_options(writer->disk,
+                           &(struct dw_sim_options){.is_manual = true, .seed = seed, .is_fua_lying = true});
     struct run run = {.model = model, .chooser = chooser, .writer = writer, .toc_next = model->shape.first_volume};
     chooser->depth = 0;
     for (;;) {

@@ -37,6 +37,7 @@ struct dw_crash_model {
     bool may_delay_toc;  /* TOCs when the chooser wants, else at once */
     bool may_claim_late; /* claims when the chooser wants, else at the last moment */
     bool is_closing;     /* a clean close at the end */
+    bool is_lying;       /* from here on the device calls writes durable that are not */
 };
 /* Run it. `writer` must be freed by the caller afterwards (dw_crash_writer_free). */
 void dw_crash_model_run(const struct dw_crash_model *model, struct dw_crash_chooser *chooser, uint64_t seed,
