@@ -5,9 +5,10 @@
  *            system call together: submit only fills an entry, reap pushes it and, if asked, waits in the same call.
  * Happy path: IORING_OP_WRITE_FIXED from the registered ring memory into a fixed file with RWF_DSYNC; completions are
  *             taken in the order in which the kernel posts them. No busy polling, no kernel polling thread.
- * Failure: a completion's error is the request's result and is final. EINTR, EAGAIN with nothing done and short writes
- *          above 0 bytes go on with what is left; 0 bytes is -EIO. What cannot be had (registered memory beyond
- *          RLIMIT_MEMLOCK, fixed files) is done without. -EPERM / -ENOSYS at creation: io_uring is forbidden here.
+ * Failure: a completion's error is the request's result and is final. Results that say that nothing was begun (see
+ *          is_not_begun) and short writes above 0 bytes go on with what is left; 0 bytes is -EIO. What cannot be had
+ *          (registered memory beyond RLIMIT_MEMLOCK, fixed files) is done without. -EPERM / -ENOSYS at creation:
+ *          io_uring is forbidden here.
  *          If io_uring_enter itself fails for good, the queue is broken: what is in flight and all that is submitted
  *          later gets that error. Whether its bytes arrive is then unknown, as after any failed write.
  * Closing: nothing may be in flight; files leave the table, then the ring goes. */
@@ -27,7 +28,7 @@
 #define SETUP_SINGLE_ISSUER (1u << 12) /* 6.0 */
 #define SETUP_DEFER_TASKRUN (1u << 13) /* 6.1 */
 
-/* A kernel that keeps answering EAGAIN for a write that may wait has lost its mind or its memory. */
+/* A kernel that so often in a row does not begin a write that may wait has lost its mind or its memory. */
 enum { AGAIN_MAX = 1000 };
 /* Pause before asking again a kernel that had no memory for a submission. */
 enum { KERNEL_BREATH_US = 100 };
@@ -101,6 +102,14 @@ static void free_slot(struct dw_uring *queue, uint32_t index)
     queue->free_slots |= UINT64_C(1) << index;
 }
 
+/* The write did not reach the file, so to submit it again is no second try. ECANCELED: a write that may block is handed to
+ * a kernel worker, and when none can be made (a signal is pending in this thread, a debugger stops it), the kernel drops
+ * what it had not started; nobody else cancels here. */
+static bool is_not_begun(int result)
+{
+    return result == -EINTR || result == -EAGAIN || result == -ECANCELED;
+}
+
 static void complete_slot(struct dw_uring *queue, uint32_t index, int result)
 {
     struct dw_uring_slot *slot = &queue->slots[index];
@@ -115,7 +124,7 @@ static void complete_slot(struct dw_uring *queue, uint32_t index, int result)
             return;
         }
     }
-    if (result == -EINTR || (result == -EAGAIN && ++slot->again_count < AGAIN_MAX)) {
+    if (is_not_begun(result) && ++slot->again_count < AGAIN_MAX) {
         prepare_entry(queue, index);
         return;
     }

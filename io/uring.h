@@ -17,7 +17,7 @@ enum {
 struct dw_uring_slot {
     struct dw_request *request; /* NULL: free */
     int file;                   /* index in the table of fixed files, or -1 */
-    uint32_t again_count;       /* EAGAIN in a row */
+    uint32_t again_count;       /* results in a row that say "not begun" */
 };
 
 struct dw_uring_file {

@@ -97,7 +97,7 @@ static void a_storm_of_signals_loses_no_write(void **state)
     sigaction(SIGALRM, &action, &before);
     setitimer(ITIMER_REAL, &often, NULL);
     struct dw_request requests[DEPTH];
-    bool is_good = true;
+    int first_error = 0;
     for (int round = 0; round < 60; round++) {
         for (size_t i = 0; i < DEPTH; i++) {
             requests[i] = (struct dw_request){.file = scene->file,
@@ -109,14 +109,16 @@ static void a_storm_of_signals_loses_no_write(void **state)
             scene->queue->ops->submit(scene->queue, &requests[i]);
         }
         drain(scene->queue);
-        for (size_t i = 0; i < DEPTH; i++)
-            is_good = is_good && requests[i].result == 0;
-        is_good = is_good && dw_file_write_durable(scene->file, scene->bytes, UNIT, 0) == 0;
-        is_good = is_good && dw_file_sync(scene->file) == 0;
+        for (size_t i = 0; i < DEPTH && first_error == 0; i++)
+            first_error = requests[i].result;
+        if (first_error == 0)
+            first_error = dw_file_write_durable(scene->file, scene->bytes, UNIT, 0);
+        if (first_error == 0)
+            first_error = dw_file_sync(scene->file);
     }
     setitimer(ITIMER_REAL, &off, NULL);
     sigaction(SIGALRM, &before, NULL);
-    assert_true(is_good);
+    assert_int_equal(first_error, 0);
     assert_true(signals > 20);
     for (size_t i = 0; i < DEPTH; i++) {
         size_t done = 0;
