@@ -51,8 +51,8 @@ static void prepare_entry(struct dw_uring *queue, uint32_t index)
     size_t left = request->size - request->done;
     uint32_t size = (uint32_t)dw_min_size(left, DW_URING_WRITE_MAX);
     uint64_t offset = request->offset + request->done;
-    bool is_registered = queue->memory && bytes >= queue->memory && left <= queue->memory_size &&
-                         (size_t)(bytes - queue->memory) <= queue->memory_size - left;
+    uintptr_t from_ring = (uintptr_t)bytes - (uintptr_t)queue->memory; /* huge when it lies before */
+    bool is_registered = queue->memory && from_ring <= queue->memory_size && left <= queue->memory_size - from_ring;
     int file = slot->file >= 0 ? slot->file : dw_posix_file_of(request->file)->descriptor;
     if (is_registered)
         io_uring_prep_write_fixed(entry, file, bytes, size, offset, 0);

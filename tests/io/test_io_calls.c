@@ -149,6 +149,14 @@ IN_CHILD(a_kernel_without_the_call_gets_write_and_sync)
     return 0;
 }
 
+IN_CHILD(a_device_that_says_not_supported_after_a_short_write_has_failed)
+{
+    struct scene *scene = context;
+    PLAY(SYS_pwritev2, DW_SCRIPT_SHORT(UNIT), -EOPNOTSUPP);
+    DW_SCRIPT_CHECK(dw_file_write_durable(scene->file, scene->bytes, 2 * UNIT, 0) == -EOPNOTSUPP);
+    return 0;
+}
+
 IN_CHILD(a_device_that_says_not_supported_after_a_success_has_failed)
 {
     struct scene *scene = context;
@@ -332,6 +340,7 @@ int main(void)
         WITH_SCENE(a_write_of_zero_bytes_is_an_error),
         WITH_SCENE(a_kernel_without_the_flag_gets_write_and_sync),
         WITH_SCENE(a_kernel_without_the_call_gets_write_and_sync),
+        WITH_SCENE(a_device_that_says_not_supported_after_a_short_write_has_failed),
         WITH_SCENE(a_device_that_says_not_supported_after_a_success_has_failed),
         WITH_SCENE(an_ordinary_write_goes_on_and_fails_alike),
         WITH_SCENE(a_read_goes_on_and_tells_what_was_good_before_an_error),

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 
 enum { UNIT = 4096 };
 
@@ -164,6 +165,70 @@ static void a_kernel_that_says_again_for_ever_is_not_believed(void **state)
     assert_int_equal(scene->request.result, -EAGAIN);
 }
 
+/* Take the one entry that waits to be pushed; its request ends well. */
+static struct io_uring_sqe take_entry(struct scene *scene)
+{
+    struct io_uring_sq *entries = &scene->queue->ring.sq;
+    assert_int_equal(entries->sqe_tail - entries->sqe_head, 1);
+    struct io_uring_sqe entry = entries->sqes[entries->sqe_head & *entries->kring_mask];
+    entries->sqe_tail = entries->sqe_head;
+    complete_slot(scene->queue, 0, (int)scene->request.size);
+    assert_true(is_finished(scene));
+    return entry;
+}
+
+static unsigned opcode_at(struct scene *scene, size_t from, size_t size)
+{
+    scene->request.bytes = scene->bytes + from;
+    scene->request.size = size;
+    scene->queue->base.ops->submit(&scene->queue->base, &scene->request);
+    return take_entry(scene).opcode;
+}
+
+static void only_what_lies_wholly_in_the_ring_memory_is_written_from_it(void **state)
+{
+    struct scene *scene = scene_or_skip(state);
+    scene->queue->memory = scene->bytes + UNIT;
+    scene->queue->memory_size = 2 * UNIT;
+    assert_int_equal(opcode_at(scene, UNIT, UNIT), IORING_OP_WRITE_FIXED);
+    assert_int_equal(opcode_at(scene, UNIT, 2 * UNIT), IORING_OP_WRITE_FIXED);
+    assert_int_equal(opcode_at(scene, 2 * UNIT, UNIT), IORING_OP_WRITE_FIXED);
+    assert_int_equal(opcode_at(scene, 0, UNIT), IORING_OP_WRITE);
+    assert_int_equal(opcode_at(scene, 0, 2 * UNIT), IORING_OP_WRITE);
+    assert_int_equal(opcode_at(scene, 2 * UNIT, 2 * UNIT), IORING_OP_WRITE);
+    assert_int_equal(opcode_at(scene, 3 * UNIT, UNIT), IORING_OP_WRITE);
+    assert_int_equal(opcode_at(scene, 0, 4 * UNIT), IORING_OP_WRITE);
+}
+
+static int count_table(const struct dw_uring *queue)
+{
+    int count = 0;
+    for (size_t i = 0; i < DW_URING_FILES; i++)
+        count += queue->files[i].generation != 0;
+    return count;
+}
+
+static void a_file_that_rests_leaves_the_table_when_another_comes(void **state)
+{
+    struct scene *scene = scene_or_skip(state);
+    if (!scene->queue->has_files)
+        skip();
+    int descriptor = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_true(descriptor >= 0);
+    scene->file.descriptor = descriptor;
+    for (uint64_t generation = 100; generation < 110; generation++) {
+        scene->file.generation = generation; /* the same address, each time another file */
+        for (int i = 0; i < 2; i++) {
+            scene->queue->base.ops->submit(&scene->queue->base, &scene->request);
+            struct io_uring_sqe entry = take_entry(scene);
+            assert_true(entry.flags & IOSQE_FIXED_FILE);
+            assert_int_equal(scene->queue->files[entry.fd].generation, generation);
+            assert_int_equal(count_table(scene->queue), 1);
+        }
+    }
+    close(descriptor);
+}
+
 #define WITH_SCENE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -175,6 +240,8 @@ int main(void)
         WITH_SCENE(zero_bytes_are_an_error_also_after_a_short_transfer),
         WITH_SCENE(every_other_error_is_final),
         WITH_SCENE(a_kernel_that_says_again_for_ever_is_not_believed),
+        WITH_SCENE(only_what_lies_wholly_in_the_ring_memory_is_written_from_it),
+        WITH_SCENE(a_file_that_rests_leaves_the_table_when_another_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
