@@ -1,0 +1,134 @@
+/* probe.c - gather the facts about a path: its mount, then the device behind, then what the file itself says.
+ *
+ * Happy path: statx gives device number and mount id; mountinfo gives the mount by that id; sysfs gives the whole disk
+ *             behind the device number, or behind the mount's source where the number is only a name (btrfs, overlay).
+ * Failure: -errno if the path cannot be opened or mountinfo is absurdly large; all other gaps stay UNKNOWN. */
+#include "io/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "alloc/alloc.h"
+
+enum { MOUNTINFO_SIZE_MAX = 16 << 20, MOUNTINFO_SIZE_FIRST = 64 << 10 };
+
+const char *dw_fact_text(enum dw_fact fact)
+{
+    return fact == DW_FACT_YES ? "yes" : fact == DW_FACT_NO ? "no" : "unknown";
+}
+
+/* All of a /proc file: its size is not known beforehand. */
+static int read_all(const char *path, char **text, size_t *size)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return -errno;
+    size_t room = MOUNTINFO_SIZE_FIRST;
+    char *bytes = dw_alloc(room);
+    int result = bytes ? 0 : -ENOMEM;
+    *size = 0;
+    while (result == 0) {
+        ssize_t got = read(descriptor, bytes + *size, room - *size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            result = -errno;
+        if (got <= 0)
+            break;
+        *size += (size_t)got;
+        if (*size < room)
+            continue;
+        char *larger = room < MOUNTINFO_SIZE_MAX ? dw_realloc(bytes, 2 * room) : NULL;
+        if (!larger) {
+            result = room < MOUNTINFO_SIZE_MAX ? -ENOMEM : -EFBIG;
+            break;
+        }
+        bytes = larger;
+        room *= 2;
+    }
+    close(descriptor);
+    if (result < 0) {
+        dw_free(bytes);
+        bytes = NULL;
+    }
+    *text = bytes;
+    return result;
+}
+
+static int probe_mount(const struct statx *facts, struct dw_probe_mount *mount)
+{
+    char *text = NULL;
+    size_t size = 0;
+    int result = read_all("/proc/self/mountinfo", &text, &size);
+    if (result == -ENOMEM)
+        return result;
+    if (result < 0)
+        return 0; /* no /proc: unknown */
+    uint64_t id = 0;
+#ifdef STATX_MNT_ID
+    if (facts->stx_mask & STATX_MNT_ID)
+        id = facts->stx_mnt_id;
+#endif
+    /* Not found: hidden from this process. All its facts stay unknown. */
+    (void)!dw_probe_parse_mounts(text, size, id, facts->stx_dev_major, facts->stx_dev_minor, mount);
+    dw_free(text);
+    return 0;
+}
+
+static void probe_device(const struct statx *facts, struct dw_probe *probe)
+{
+    if (dw_probe_read_device("/sys", facts->stx_dev_major, facts->stx_dev_minor, &probe->device) == 0)
+        return;
+    /* A number that no device has: the file system made it up. Its source may be a device. */
+    struct stat source;
+    if (probe->mount.source[0] != '/' || stat(probe->mount.source, &source) < 0 || !S_ISBLK(source.st_mode))
+        return;
+    (void)!dw_probe_read_device("/sys", major(source.st_rdev), minor(source.st_rdev), &probe->device);
+}
+
+static enum dw_fact find_no_cow(int descriptor)
+{
+    int flags = 0;
+    if (ioctl(descriptor, FS_IOC_GETFLAGS, &flags) < 0)
+        return DW_FACT_UNKNOWN;
+    return (flags & FS_NOCOW_FL) ? DW_FACT_YES : DW_FACT_NO;
+}
+
+int dw_probe_path(const char *path, struct dw_probe *probe)
+{
+    *probe = (struct dw_probe){.direct_alignment = 0};
+    /* O_NONBLOCK: a pipe of that name must not hang us. */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (descriptor < 0)
+        return -errno;
+    unsigned wanted = STATX_BASIC_STATS;
+#ifdef STATX_MNT_ID
+    wanted |= STATX_MNT_ID;
+#endif
+#ifdef STATX_DIOALIGN
+    wanted |= STATX_DIOALIGN;
+#endif
+    struct statx facts;
+    int result = statx(descriptor, "", AT_EMPTY_PATH, wanted, &facts) < 0 ? -errno : 0;
+    if (result == 0 && !S_ISDIR(facts.stx_mode) && !S_ISREG(facts.stx_mode))
+        result = -EINVAL;
+    if (result == 0)
+        result = probe_mount(&facts, &probe->mount);
+    if (result == 0) {
+        probe_device(&facts, probe);
+        probe->is_no_cow = find_no_cow(descriptor);
+#ifdef STATX_DIOALIGN
+        if ((facts.stx_mask & STATX_DIOALIGN) && facts.stx_dio_offset_align != 0)
+            probe->direct_alignment = facts.stx_dio_offset_align > facts.stx_dio_mem_align ? facts.stx_dio_offset_align
+                                                                                           : facts.stx_dio_mem_align;
+#endif
+    }
+    close(descriptor);
+    return result;
+}
