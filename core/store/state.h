@@ -44,7 +44,8 @@ struct dw_row {
     bool is_held;     /* the file belongs to the writing side: the cache of open files leaves it alone */
     bool is_writable; /* the file was opened for writing and carries the writer's lock */
     bool is_pin_locked;
-    bool is_seen; /* by the listing that is going on */
+    bool is_seen;       /* by the listing that is going on */
+    uint64_t end_known; /* where it ends, when its successor went away before it; else UINT64_MAX */
     uint64_t used_at;
     uint64_t retry_ns;        /* do not try to retire it before */
     struct dw_row *next_full; /* link of the list of full volumes */
@@ -173,6 +174,8 @@ void dw_table_clear(struct dw_store *store);
 void dw_table_link(struct dw_store *store);
 bool dw_row_is_sound(const struct dw_row *row); /* its header can be believed */
 struct dw_row *dw_table_successor(const struct dw_store *store, uint32_t number);
+/* Where `number` ends, as its successor's header says. */
+uint64_t dw_table_end_by(const struct dw_store *store, uint32_t number, const struct dw_row *successor);
 uint64_t dw_table_end(const struct dw_store *store, const struct dw_row *row); /* UINT64_MAX: not known yet */
 
 /* ---- blank.c ---- */

@@ -163,16 +163,15 @@ bool dw_store_has_writer(struct dw_store *store)
 
 uint32_t dw_store_successor(struct dw_store *store, uint32_t number, uint64_t *end)
 {
-    *end = UINT64_MAX;
     pthread_mutex_lock(&store->mutex);
-    struct dw_row *successor = dw_table_successor(store, number);
-    uint32_t answer = DW_VOLUME_NUMBER_NONE;
-    if (successor) {
-        answer = successor->volume.number;
-        *end = successor->volume.header.predecessor_end == DW_PREDECESSOR_CUT
-                   ? successor->volume.header.cut
-                   : dw_end_lsn_of_volume(dw_store_geometry(store), number);
-    }
+    const struct dw_row *row = dw_table_find(store, number);
+    const struct dw_row *successor = dw_table_successor(store, number);
+    uint32_t answer = successor ? successor->volume.number : DW_VOLUME_NUMBER_NONE;
+    *end = UINT64_MAX;
+    if (successor)
+        *end = dw_table_end_by(store, number, successor);
+    else if (row)
+        *end = dw_table_end(store, row);
     pthread_mutex_unlock(&store->mutex);
     return answer;
 }

@@ -180,7 +180,7 @@ DW_NODISCARD int dw_store_pin(struct dw_store *store, uint32_t number, struct dw
 void dw_store_unpin(struct dw_store *store, struct dw_volume *volume);
 /* The volume that follows `number` in the chain (its header names `number` as predecessor and is part of the log), or
  * DW_VOLUME_NUMBER_NONE. *end: lsn at which `number` ends: its full end when it runs on, the cut, or UINT64_MAX when it has
- * no successor yet. */
+ * no successor yet. NONE with an end below that: what followed was trimmed away while `number` was pinned. */
 uint32_t dw_store_successor(struct dw_store *store, uint32_t number, uint64_t *end);
 /* Smallest number in the chain at or above `number`, or NONE. */
 uint32_t dw_store_first_from(struct dw_store *store, uint32_t number);

@@ -56,6 +56,7 @@ struct dw_row *dw_table_add(struct dw_store *store, uint32_t number, const struc
     store->rows[at] = row;
     store->row_count++;
     row->place = *place;
+    row->end_known = UINT64_MAX;
     row->volume.number = number;
     row->volume.base = place->base;
     row->volume.file_size = place->size;
@@ -66,8 +67,17 @@ struct dw_row *dw_table_add(struct dw_store *store, uint32_t number, const struc
     return row;
 }
 
+/* What only the header of a row that goes away tells: where the volume before it ends. */
+static void remember_end(struct dw_store *store, const struct dw_row *row)
+{
+    struct dw_row *predecessor = dw_table_find(store, row->volume.header.predecessor);
+    if (row->is_in_chain && predecessor && predecessor->is_in_chain)
+        predecessor->end_known = dw_table_end(store, predecessor);
+}
+
 void dw_table_remove(struct dw_store *store, struct dw_row *row)
 {
+    remember_end(store, row);
     size_t at = dw_table_lower_bound(store, row->volume.number);
     dw_assert(at < store->row_count && store->rows[at] == row);
     dw_assert(row->volume.pins == 0);
@@ -125,12 +135,32 @@ struct dw_row *dw_table_successor(const struct dw_store *store, uint32_t number)
     return NULL;
 }
 
-uint64_t dw_table_end(const struct dw_store *store, const struct dw_row *row)
+uint64_t dw_table_end_by(const struct dw_store *store, uint32_t number, const struct dw_row *successor)
 {
-    const struct dw_row *successor = dw_table_successor(store, row->volume.number);
-    if (!successor)
-        return UINT64_MAX;
     if (successor->volume.header.predecessor_end == DW_PREDECESSOR_CUT)
         return successor->volume.header.cut;
-    return dw_end_lsn_of_volume(dw_store_geometry(store), row->volume.number);
+    return dw_end_lsn_of_volume(dw_store_geometry(store), number);
+}
+
+static bool has_later(const struct dw_store *store, uint32_t number)
+{
+    for (size_t i = dw_table_lower_bound(store, number + 1); i < store->row_count; i++)
+        if (store->rows[i]->is_in_chain)
+            return true;
+    return false;
+}
+
+uint64_t dw_table_end(const struct dw_store *store, const struct dw_row *row)
+{
+    const struct dw_volume *volume = &row->volume;
+    const struct dw_row *successor = dw_table_successor(store, volume->number);
+    if (successor)
+        return dw_table_end_by(store, volume->number, successor);
+    if (!has_later(store, volume->number))
+        return UINT64_MAX;
+    /* The successor was retired before this one, which a reader held. */
+    if (row->end_known != UINT64_MAX)
+        return row->end_known;
+    bool is_cut = volume->is_sealed && (volume->toc.flags & DW_TOC_CUT) != 0;
+    return is_cut ? volume->toc.end : dw_end_lsn_of_volume(dw_store_geometry(store), volume->number);
 }
