@@ -76,6 +76,13 @@ static uint64_t find_run(struct dw_writer *writer, struct dw_volume **volume)
     return to;
 }
 
+bool dw_flush_can_write(struct dw_writer *writer)
+{
+    struct dw_volume *volume = NULL;
+    advance_volumes(writer);
+    return find_run(writer, &volume) > writer->flush.next_block;
+}
+
 /* ---- stamping ------------------------------------------------------------------------------------------------------ */
 
 static void gather(struct dw_writer *writer, struct dw_volume *volume, uint64_t block, const struct dw_slot *slot)

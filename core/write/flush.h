@@ -11,7 +11,10 @@
 /* One durable write by the calling thread, which holds the role, with nothing in flight. false: nothing could be
  * written now (an appender is still copying, or there is nothing). */
 bool dw_flush_write_one(struct dw_writer *writer);
-/* The next block is reserved and not yet complete: give its appender the CPU. Counted and timed. */
+/* Is the next block complete, and its volume there? */
+bool dw_flush_can_write(struct dw_writer *writer);
+/* The next block is reserved and cannot be written yet: its appender is still copying, or the maker has yet to hand over the
+ * volume. Give them the CPU. Counted and timed. */
 void dw_flush_wait_for_copy(struct dw_writer *writer);
 
 #endif

@@ -72,18 +72,17 @@ void dw_writer_flush(struct dw_writer *writer, uint64_t end)
 
 void dw_flush_wait_for_copy(struct dw_writer *writer)
 {
-    uint64_t block = writer->flush.next_block;
     uint64_t start_ns = dw_writer_now(writer);
     dw_count(&writer->counts.publish_gaps, 1);
     for (uint32_t round = 0; round < 64; round++) {
-        if (dw_ring_is_complete(&writer->ring, block) || dw_durable_failure(&writer->durable) != 0)
-            break;
         if (round < 16) {
             sched_yield(); /* the appender has all but one of the CPUs' attention already: let it run here too */
         } else {
             struct timespec pause = {.tv_nsec = 20000};
             nanosleep(&pause, NULL);
         }
+        if (dw_flush_can_write(writer) || dw_durable_failure(&writer->durable) != 0)
+            break;
     }
     dw_histogram_record(&writer->stages[DWAL_STAGE_PUBLISH_GAP], dw_writer_now(writer) - start_ns);
 }
