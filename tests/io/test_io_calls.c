@@ -265,6 +265,7 @@ IN_CHILD(alignment_is_a_whole_block_where_the_kernel_does_not_tell)
     return 0;
 }
 
+#ifdef DW_HAVE_URING
 static int create_ring(struct scene *scene, int error)
 {
     struct dw_queue *queue = NULL;
@@ -278,7 +279,6 @@ static int create_ring(struct scene *scene, int error)
     return 0;
 }
 
-#ifdef DW_HAVE_URING
 IN_CHILD(a_forbidden_ring_is_said_to_be_forbidden)
 {
     return create_ring(context, EPERM);
