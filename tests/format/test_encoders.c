@@ -51,11 +51,6 @@ static void write_superblock(const void *info)
     uint8_t bytes[4096];
     dw_superblock_encode(info, bytes);
 }
-static void write_record(const void *info)
-{
-    struct dw_record_header header;
-    dw_record_header_encode(info, &header);
-}
 static void make_identity(const void *info)
 {
     static const uint8_t log_id[16] = {1};
@@ -124,10 +119,6 @@ static void encoders_refuse_what_decoders_would(void **state)
     REFUSES(write_superblock, superblock, blanks, 256);
     REFUSES(write_superblock, superblock, state, (enum dw_superblock_state)0);
     REFUSES(write_superblock, superblock, identity.tag_key, 1);
-    struct dw_record_info record = {.type = DW_RECORD_ENTRY, .data_size = DW_RECORD_PART_SIZE_MAX};
-    REFUSES(write_record, record, type, 0);
-    REFUSES(write_record, record, flags, 2);
-    REFUSES(write_record, record, data_size, DW_RECORD_PART_SIZE_MAX + 1);
 }
 
 static void ranges_outside_the_payload_are_refused(void **state)
