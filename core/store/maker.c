@@ -82,7 +82,10 @@ static int claim_next(struct dw_store *store, bool *is_worked)
     result = record_claim(store, info.number);
     if (result != 0)
         return result;
-    if (atomic_load_explicit(&store->next, memory_order_acquire) == NULL) /* pairs: STORE-TAKEN */
+    /* The flusher may have taken `next` while this one was made on demand: then it is the turn of one claimed before. */
+    bool has_next = atomic_load_explicit(&store->next, memory_order_acquire) != NULL; /* pairs: STORE-TAKEN */
+    struct dw_row *head = atomic_load_explicit(&store->head, memory_order_acquire);   /* pairs: STORE-HEAD */
+    if (!has_next && info.number == head->volume.number + 1)
         dw_claim_publish(store, row);
     else
         dw_claim_publish_space(store, row);

@@ -186,6 +186,42 @@ static void no_space_at_creation_leaves_an_empty_directory(void **state)
     sim->ops->close(sim);
 }
 
+/* The watermark is asked for in the middle of each claim: there the flusher takes `next` once. */
+static uint32_t claims_until_advance;
+
+static uint64_t advance_in_a_claim(void *context)
+{
+    struct dw_kit *kit = context;
+    if (claims_until_advance > 0 && --claims_until_advance == 0)
+        dw_store_advance(kit->store);
+    return kit->durable_block;
+}
+
+static void volumes_claimed_on_demand_come_in_order_whatever_the_flusher_does_meanwhile(void **state)
+{
+    (void)state;
+    struct dw_sim_options options = {.is_history_off = true};
+    struct dw_disk *sim;
+    struct dw_kit kit;
+    assert_int_equal(dw_sim_open(&options, &sim), 0);
+    dw_kit_init(&kit, sim, 0);
+    kit.options.hooks.durable_block = advance_in_a_claim;
+    assert_int_equal(dw_kit_create(&kit), 0);
+    assert_int_equal(dw_kit_start(&kit), 0);
+    dw_kit_settle_down(&kit);
+    assert_int_equal(dw_store_next(kit.store)->number, 1);
+    assert_int_equal(dw_kit_fill(&kit, 0, kit.create.geometry.data_blocks, 3), 0);
+    dw_store_demand(kit.store, dw_end_lsn_of_volume(&kit.create.geometry, 4));
+    claims_until_advance = 2;
+    dw_kit_settle_down(&kit);
+    assert_int_equal(claims_until_advance, 0);
+    assert_int_equal(dw_store_head(kit.store)->number, 1);
+    assert_int_equal(dw_store_next(kit.store)->number, 2);
+    assert_true(dw_store_space(kit.store) >= dw_end_lsn_of_volume(&kit.create.geometry, 4));
+    dw_kit_abandon(&kit);
+    sim->ops->close(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +231,7 @@ int main(void)
         cmocka_unit_test(another_error_while_making_a_blank_stops_the_log_once),
         cmocka_unit_test(a_temporary_that_cannot_be_removed_is_a_failure),
         cmocka_unit_test(no_space_at_creation_leaves_an_empty_directory),
+        cmocka_unit_test(volumes_claimed_on_demand_come_in_order_whatever_the_flusher_does_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
