@@ -108,7 +108,7 @@ struct dwal_item {
     uint32_t volume;
     uint64_t lsn;   /* of blocks and records, else DWAL_NO_LSN */
     bool is_sound;  /* its checksum and place hold */
-    char text[240]; /* its fields, one line */
+    char text[640]; /* its fields, one line */
 };
 /* Return false to stop. */
 typedef bool dwal_item_fn(void *context, const struct dwal_item *item);
