@@ -1,0 +1,198 @@
+/* test_command.c - the command `dwal` as a person uses it: help, wrong use, init, append, cat in every format. */
+#include "tests/tools/command.h"
+
+static void help_and_version_answer_everywhere(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"init", "append", "cat", "info", "dump", "verify", "repair", "trim"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char command[64], usage[64];
+        snprintf(usage, sizeof usage, "usage: dwal %s ", names[i]);
+        snprintf(command, sizeof command, "$D %s --help", names[i]);
+        expect(0, usage, command);
+        expect(0, "\nexamples:\n", command);
+        snprintf(command, sizeof command, "$D help %s", names[i]);
+        expect(0, usage, command);
+        snprintf(command, sizeof command, "$D --help");
+        expect(0, names[i], command);
+    }
+    expect(0, "dwal 0.", "$D --version");
+}
+
+static void wrong_use_is_told_with_the_way_out(void **state)
+{
+    (void)state;
+    expect(1, "dwal: a subcommand is missing: see dwal --help", "$D");
+    expect(1, "there is no subcommand \"nothing\"", "$D nothing");
+    expect(1, "there is no option \"--nothing\"", "$D --nothing");
+    expect(1, "dwal cat: the path of the log is missing: see dwal cat --help", "$D cat");
+    expect(1, "one path is enough", "$D cat a b");
+    expect(1, "there is no option \"--nothing\"", "$D cat a --nothing");
+    expect(1, "there is no option \"-x\"", "$D cat -x a");
+    expect(1, "--from needs a value: LSN", "$D cat a --from");
+    expect(1, "--follow takes no value", "$D cat a --follow=1");
+    expect(1, "--format: there is no \"xml\": choose one of raw|lines|json|hex", "$D cat a --format xml");
+    expect(1, "--format: there is no \"\"", "$D cat a --format=");
+    expect(1, "exclude each other", "$D append a --whole --lines");
+    expect(1, "--cut-at is missing", "$D repair a --save b");
+    expect(1, "--save is missing", "$D repair a --cut-at 1");
+    expect(1, "--before is missing", "$D trim a");
+}
+
+static void numbers_are_parsed_strictly(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "",    "-1",  "+1",  " 1", "1 ", "1x", "0x", "0xg", "18446744073709551616", "99999999999999999999999",
+        "1e3", "1.5", "1KiB"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char command[96];
+        snprintf(command, sizeof command, "$D cat a --from '%s'", wrong[i]);
+        expect(1, "is no number", command);
+    }
+    static const char *const wrong_sizes[] = {"64M", "64mib", "MiB", "64 MiB", "17179869184GiB", "-1KiB", "1TiB"};
+    for (size_t i = 0; i < sizeof wrong_sizes / sizeof wrong_sizes[0]; i++) {
+        char command[96];
+        snprintf(command, sizeof command, "$D init $T/log --volume-size '%s'", wrong_sizes[i]);
+        expect(1, "is no size: give bytes", command);
+    }
+    expect(1, "out of range: give 1 to 255", "$D init $T/log --blanks 256");
+    expect(1, "out of range", "$D cat a --limit 0");
+    good("test ! -e $T/log");
+}
+
+static void a_path_without_a_log_is_refused_and_left_alone(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"append $T/no < /dev/null",
+                                           "cat $T/no",
+                                           "info $T/no",
+                                           "verify $T/no",
+                                           "dump $T/no",
+                                           "trim $T/no --before 1",
+                                           "repair $T/no --cut-at 1 --save $T/save --yes"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        char command[96];
+        snprintf(command, sizeof command, "$D %s", commands[i]);
+        expect(1, "dwal init", command);
+        good("test -z \"$(ls $T)\"");
+        snprintf(command, sizeof command, "mkdir $T/no && : > $T/no/other && $D %s", commands[i]);
+        expect(1, "dwal init", command);
+        good("test \"$(ls $T/no)\" = other && rm -r $T/no");
+    }
+    good(": > $T/file");
+    expect(1, "dwal info: ", "$D info $T/file");
+}
+
+static void init_makes_a_log_once(void **state)
+{
+    (void)state;
+    expect_output("", INIT_SMALL);
+    expect(1, "open it, or choose another path", INIT_SMALL);
+    expect_output("", "$D cat $T/log");
+    expect_output("700 600\n", "echo $(stat -c %a $T/log) $(stat -c %a $T/log/*.vol)");
+    expect(0, "volumes of 262144 bytes", "$D info $T/log");
+    expect(1, "dwal init: ", "$D init $T/odd --volume-size 100001");
+    expect(1, "dwal init: ", "$D init $T/odd --sector 1024");
+    expect(1, "dwal init: ", "$D init $T/odd --block 5000");
+    expect_output("", "$D init $T/other --volume-size=1MiB --sector 4096 --block 8KiB --blanks 2 --fill fallocate+zero "
+                      "--toc-length 100 --magic 0x2a");
+    expect(0, "\"magic_number\":42,\"fill\":\"fallocate+zero\"", "$D info $T/other --json");
+    expect(0, "\"sector_size\":4096,\"volume_size\":1048576", "$D info $T/other --json");
+}
+
+static void no_permission_is_told(void **state)
+{
+    (void)state;
+    if (dw_shell("test $(id -u) = 0 && setpriv --reuid 65534 --clear-groups true")->status != 0)
+        skip();
+    good("chmod 755 $T && mkdir -m 755 $T/other && " INIT_SMALL);
+    /* The command may lie where nobody else can reach it. */
+    good("cp $D $T/dwal && chmod 755 $T/dwal");
+    expect(1, "change owner, mode or mount", "setpriv --reuid 65534 --clear-groups $T/dwal cat $T/log");
+    expect(1, "change owner, mode or mount", "setpriv --reuid 65534 --clear-groups $T/dwal init $T/other/log");
+    expect(1, "change owner, mode or mount", "setpriv --reuid 65534 --clear-groups $T/dwal append $T/log < /dev/null");
+}
+
+static void lines_come_back_as_they_went_in(void **state)
+{
+    (void)state;
+    good(INIT_SMALL);
+    good("printf 'one\\n\\ntwo\\0three\\nlast without newline' | $D append $T/log > $T/lsns");
+    expect_output("4\n", "wc -l < $T/lsns");
+    good("printf 'one\\n\\ntwo\\0three\\nlast without newline\\n' > $T/wanted && $D cat $T/log | cmp - $T/wanted");
+    good("sort -n -u $T/lsns | cmp - $T/lsns"); /* they grow */
+    good("head -c 1000000 /dev/zero | tr '\\0' x | $D append $T/log --quiet");
+    expect_output("1000000\n", "$D cat $T/log --format raw --from $(($(tail -1 $T/lsns) + 1)) | wc -c");
+    expect_output("", ": | $D append $T/log");
+}
+
+static void other_cuts_of_the_input_work(void **state)
+{
+    (void)state;
+    good(INIT_SMALL " && head -c 300001 /dev/urandom > $T/in");
+    expect_output("1\n", "$D append $T/log --whole < $T/in | wc -l");
+    good("$D cat $T/log --format raw | cmp - $T/in");
+    expect_output("4\n", "$D append $T/log --split 100000 --sync each < $T/in | tee $T/lsns | wc -l");
+    good("$D cat $T/log --from $(head -1 $T/lsns) --format raw | cmp - $T/in");
+    expect_output("1\n", "$D cat $T/log --from $(tail -1 $T/lsns) --format raw | wc -c");
+    expect_output("1\n", ": | $D append $T/log --whole | wc -l");
+}
+
+static void every_format_prints_what_it_says(void **state)
+{
+    (void)state;
+    good(INIT_SMALL " && printf 'a\"b\\\\\\tc\\001\\n' | $D append $T/log --meta 'm\xc3\xa4' --quiet");
+    good("printf '\\377\\000\\n' | $D append $T/log --quiet");
+    expect(0, "\"meta\":\"m\xc3\xa4\",\"data\":\"a\\\"b\\\\\\tc\\u0001\"}\n", "$D cat $T/log --format json --limit 1");
+    expect(0, "\"meta\":\"\",\"data_base64\":\"/wA=\"}\n", "$D cat $T/log --format json");
+    size_t lines = 0;
+    const struct dw_shell *ran = dw_shell("$D cat $T/log --format json");
+    assert_true(dw_json_is_lines(ran->output, ran->size, &lines));
+    assert_int_equal(lines, 2);
+    expect(0, "\t6dc3a4\t6122625c096301\n", "$D cat $T/log --format hex");
+    expect(0, "\t\tff00\n", "$D cat $T/log --format hex");
+    expect_output("9\n", "$D cat $T/log --format raw | wc -c");
+    expect_output("1\n", "$D cat $T/log --limit 1 | wc -l");
+}
+
+static void cat_starts_at_an_lsn_and_stops_at_a_limit(void **state)
+{
+    (void)state;
+    good(INIT_SMALL " && seq 1000 | $D append $T/log > $T/lsns");
+    expect_output("501\n502\n", "$D cat $T/log --from $(sed -n 501p $T/lsns) --limit 2");
+    expect_output("502\n", "$D cat $T/log --from $(($(sed -n 501p $T/lsns) + 1)) --limit 1");
+    expect_output("", "$D cat $T/log --from 18446744073709551614");
+    good("$D cat $T/log --format json | sed 's/{\"lsn\":\\([0-9]*\\),.*/\\1/' | cmp - $T/lsns");
+    good("$D trim $T/log --before $(sed -n 900p $T/lsns)");
+    expect_output("900\n", "$D cat $T/log --limit 1");
+    expect(1, "dwal trim: ", "$D trim $T/log --before 18446744073709551614");
+}
+
+static void output_that_cannot_be_written_is_an_error(void **state)
+{
+    (void)state;
+    good(INIT_SMALL " && seq 20000 | $D append $T/log --quiet");
+    expect(1, "standard output: No space left on device", "$D cat $T/log > /dev/full");
+    expect(1, "standard output: No space left on device", "$D info $T/log > /dev/full");
+    expect(1, "", "seq 10 | $D append $T/log > /dev/full");
+    expect_output("1\n", "$D cat $T/log | head -n 1"); /* a reader that has seen enough is no error */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        COMMAND_TEST(help_and_version_answer_everywhere),
+        COMMAND_TEST(wrong_use_is_told_with_the_way_out),
+        COMMAND_TEST(numbers_are_parsed_strictly),
+        COMMAND_TEST(a_path_without_a_log_is_refused_and_left_alone),
+        COMMAND_TEST(init_makes_a_log_once),
+        COMMAND_TEST(no_permission_is_told),
+        COMMAND_TEST(lines_come_back_as_they_went_in),
+        COMMAND_TEST(other_cuts_of_the_input_work),
+        COMMAND_TEST(every_format_prints_what_it_says),
+        COMMAND_TEST(cat_starts_at_an_lsn_and_stops_at_a_limit),
+        COMMAND_TEST(output_that_cannot_be_written_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

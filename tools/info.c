@@ -1,0 +1,145 @@
+/* info.c - dwal info: the facts of a log. Reads the superblock and the volumes' headers and tables, writes nothing. */
+#include "tools/tool.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <dwal/inspect.h>
+
+#include "tools/json.h"
+#include "tools/message.h"
+#include "tools/options.h"
+#include "tools/output.h"
+
+static const char *fill_name(enum dwal_fill fill)
+{
+    switch (fill) {
+    case DWAL_FILL_ALLOCATE:
+        return "fallocate";
+    case DWAL_FILL_ALLOCATE_ZERO:
+        return "fallocate+zero";
+    case DWAL_FILL_DEFAULT:
+    case DWAL_FILL_ZERO:
+        return "zero";
+    }
+    return "unknown";
+}
+
+static const char *log_id_text(const struct dwal_info *info, char text[33])
+{
+    for (size_t i = 0; i < sizeof info->log_id; i++)
+        (void)snprintf(text + 2 * i, 3, "%02x", info->log_id[i]);
+    return text;
+}
+
+static const char *time_text(uint64_t time_ns, char text[40])
+{
+    time_t seconds = (time_t)(time_ns / 1000000000u);
+    struct tm parts;
+    if (!gmtime_r(&seconds, &parts) || strftime(text, 40, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        (void)snprintf(text, 40, "%" PRIu64 " ns", time_ns);
+    return text;
+}
+
+static void print_json(const struct dwal_info *info)
+{
+    char text[40];
+    struct dw_json json;
+    dw_json_begin(&json);
+    dw_json_text(&json, "log_id", log_id_text(info, text));
+    dw_json_number(&json, "format_version", info->format_version);
+    dw_json_number(&json, "block_size", info->block_size);
+    dw_json_number(&json, "sector_size", info->sector_size);
+    dw_json_number(&json, "volume_size", info->volume_size);
+    dw_json_number(&json, "payload_size", info->payload_size);
+    dw_json_number(&json, "data_blocks", info->data_blocks);
+    dw_json_number(&json, "toc_length", info->toc_length);
+    dw_json_number(&json, "blanks", info->blanks);
+    dw_json_number(&json, "magic_number", info->magic_number);
+    dw_json_text(&json, "fill", fill_name(info->fill));
+    dw_json_number(&json, "epoch", info->epoch);
+    dw_json_number(&json, "trim", info->trim);
+    dw_json_bool(&json, "is_clean", info->is_clean);
+    dw_json_number_or_null(&json, "clean_end", info->is_clean ? info->clean_end : DWAL_NO_LSN, DWAL_NO_LSN);
+    dw_json_bool(&json, "has_live_writer", info->has_live_writer);
+    dw_json_number_or_null(&json, "claimed", info->claimed, DWAL_NO_VOLUME);
+    dw_json_number_or_null(&json, "head", info->head, DWAL_NO_VOLUME);
+    dw_json_number(&json, "volumes", info->volumes);
+    dw_json_number(&json, "blanks_ready", info->blanks_ready);
+    dw_json_number(&json, "bytes_on_disk", info->bytes_on_disk);
+    dw_json_number(&json, "create_time_ns", info->create_time_ns);
+    dw_json_number(&json, "write_time_ns", info->write_time_ns);
+    dw_json_number(&json, "feature_compat", info->feature_compat);
+    dw_json_number(&json, "feature_ro_compat", info->feature_ro_compat);
+    dw_json_number(&json, "feature_incompat", info->feature_incompat);
+    dw_json_end(&json);
+}
+
+static void print_text(const struct dwal_info *info)
+{
+    char text[40];
+    dw_output_format("log            %s, format %" PRIu32 ", magic number %" PRIu32 "\n", log_id_text(info, text),
+                     info->format_version, info->magic_number);
+    dw_output_format("state          %s%s\n", info->is_clean ? "closed cleanly" : "open, or not closed",
+                     info->has_live_writer ? ", a writer is at work" : "");
+    dw_output_format("geometry       volumes of %" PRIu64 " bytes, %" PRIu32 " data blocks of %" PRIu32
+                     " bytes (%" PRIu32 " payload), sectors of %" PRIu32 "\n",
+                     info->volume_size, info->data_blocks, info->block_size, info->payload_size, info->sector_size);
+    dw_output_format("positions      lsn = (volume * %" PRIu32 " + block) * %" PRIu32 " + offset\n", info->data_blocks,
+                     info->payload_size);
+    dw_output_format("volumes        %" PRIu32 " in use, %" PRIu32 " blank of %" PRIu32 " wanted, %" PRIu64
+                     " bytes on disk\n",
+                     info->volumes, info->blanks_ready, info->blanks, info->bytes_on_disk);
+    if (info->head != DWAL_NO_VOLUME)
+        dw_output_format("head           volume %" PRIu32 ", claimed up to %" PRIu32 "\n", info->head, info->claimed);
+    dw_output_format("trim           lsn %" PRIu64 "\n", info->trim);
+    if (info->is_clean)
+        dw_output_format("clean end      lsn %" PRIu64 "\n", info->clean_end);
+    dw_output_format("epoch          %" PRIu64 "\n", info->epoch);
+    dw_output_format("fill           %s, table of contents %" PRIu32 " bytes\n", fill_name(info->fill),
+                     info->toc_length);
+    dw_output_format("created        %s\n", time_text(info->create_time_ns, text));
+    dw_output_format("written        %s (superblock)\n", time_text(info->write_time_ns, text));
+    if (info->feature_compat | info->feature_ro_compat | info->feature_incompat)
+        dw_output_format("features       compatible 0x%" PRIx32 ", read-only compatible 0x%" PRIx32
+                         ", incompatible 0x%" PRIx32 "\n",
+                         info->feature_compat, info->feature_ro_compat, info->feature_incompat);
+}
+
+static int run(int argument_count, char **arguments)
+{
+    const char *path;
+    bool is_json = false, is_unsafe = false;
+    const struct dw_option options[] = {
+        DW_FLAG("json", &is_json, "one JSON object"),
+        DW_FLAG("unsafe-buffered", &is_unsafe, "allow a file system without direct I/O"),
+    };
+    enum dw_parsed parsed =
+        dw_options_parse(&dw_command_info, options, DW_OPTION_COUNT(options), argument_count, arguments, &path);
+    if (parsed != DW_PARSED_GO)
+        return dw_options_status(parsed);
+    struct dwal_options open = DWAL_OPTIONS_INIT;
+    open.is_unsafe_buffered = is_unsafe;
+    struct dwal_info info = {.size = sizeof info};
+    int result = dwal_get_info(path, &open, &info);
+    if (result)
+        return dw_message_library(path, result);
+    if (is_json)
+        print_json(&info);
+    else
+        print_text(&info);
+    return DW_EXIT_GOOD;
+}
+
+const struct dw_command dw_command_info = {
+    .name = "info",
+    .summary = "tell the facts of a log",
+    .arguments = "PATH [OPTION...]",
+    .about =
+        "Tell the facts of a log: identity, geometry, state, volumes, trim point. Reads only the superblock and the\n"
+        "volumes' headers; whether the log is sound is what `dwal verify` tells.",
+    .examples = "  dwal info /var/lib/app/log\n"
+                "  dwal info /var/lib/app/log --json | jq .bytes_on_disk\n",
+    .run = run,
+};

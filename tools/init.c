@@ -1,0 +1,64 @@
+/* init.c - dwal init: make an empty log.
+ *
+ * Happy path: options -> dwal_create (fills one volume, writes the superblock last) -> nothing printed. Failure: the
+ * library's text; what a crash or an error leaves behind is removed by the next init. */
+#include "tools/tool.h"
+
+#include <dwal/dwal.h>
+
+#include "tools/message.h"
+#include "tools/options.h"
+#include "tools/progress.h"
+
+static const enum dwal_fill fills[] = {DWAL_FILL_DEFAULT, DWAL_FILL_ZERO, DWAL_FILL_ALLOCATE, DWAL_FILL_ALLOCATE_ZERO};
+
+static int run(int argument_count, char **arguments)
+{
+    const char *path;
+    uint64_t volume_size = 0, sector = 0, block = 0, blanks = 0, toc_length = 0, magic = 0;
+    int fill = -1;
+    bool is_unsafe = false;
+    const struct dw_option options[] = {
+        DW_SIZE("volume-size", &volume_size, "SIZE", 1, 0, "size of each volume, at most 4GiB; default 64MiB"),
+        DW_NUMBER("sector", &sector, "BYTES", 512, 4096, "what the device writes whole: 512 (default) or 4096"),
+        DW_SIZE("block", &block, "SIZE", 4096, 65536, "unit of flush; default 4KiB or the device's larger block"),
+        DW_NUMBER("blanks", &blanks, "N", 1, 255, "volumes kept ready; default 4"),
+        DW_CHOICE("fill", &fill, "HOW", "zero|fallocate|fallocate+zero",
+                  "how volumes are made: zero (default), fallocate, fallocate+zero"),
+        DW_SIZE("toc-length", &toc_length, "SIZE", 0, 1u << 24, "room for the application's table in each volume"),
+        DW_NUMBER("magic", &magic, "N", 0, UINT32_MAX, "the application's own number, checked at open"),
+        DW_FLAG("unsafe-buffered", &is_unsafe, "allow a file system without direct I/O: for experiments only"),
+    };
+    enum dw_parsed parsed =
+        dw_options_parse(&dw_command_init, options, DW_OPTION_COUNT(options), argument_count, arguments, &path);
+    if (parsed != DW_PARSED_GO)
+        return dw_options_status(parsed);
+
+    struct dwal_options create = DWAL_OPTIONS_INIT;
+    create.volume_size = volume_size;
+    create.sector_size = (uint32_t)sector;
+    create.block_size = (uint32_t)block;
+    create.blanks = (uint32_t)blanks;
+    create.toc_length = (uint32_t)toc_length;
+    create.magic_number = (uint32_t)magic;
+    create.fill = fills[fill + 1];
+    create.is_unsafe_buffered = is_unsafe;
+    create.event = dw_message_event;
+
+    dw_progress_begin("filling the first volume", volume_size ? volume_size : UINT64_C(64) << 20);
+    int result = dwal_create(path, &create);
+    dw_progress_end();
+    return result ? dw_message_library(path, result) : DW_EXIT_GOOD;
+}
+
+const struct dw_command dw_command_init = {
+    .name = "init",
+    .summary = "make an empty log",
+    .arguments = "PATH [OPTION...]",
+    .about = "Make an empty log in directory PATH, which is made when it is missing. The first volume is written once\n"
+             "in full, so that no later write needs the file system. All that is chosen here holds for the log's life.",
+    .examples = "  dwal init /var/lib/app/log\n"
+                "  dwal init /var/lib/app/log --volume-size 256MiB --blanks 8\n"
+                "  dwal init /mnt/nvme/log --sector 4096 --fill fallocate+zero\n",
+    .run = run,
+};
