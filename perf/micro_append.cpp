@@ -64,7 +64,7 @@ void append(benchmark::State &state)
             return stop(state, "sync");
     }
     const auto appends = static_cast<double>(state.iterations()) * static_cast<double>(batch);
-    state.counters["ns_each"] = benchmark::Counter(
+    state.counters["each"] = benchmark::Counter(
         appends / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert | benchmark::Counter::kAvgThreads);
 }
 BENCHMARK(append)
