@@ -245,19 +245,11 @@ static inline int reserve(struct dw_writer *writer, uint64_t size, enum dw_appen
 
 /* ---- records ------------------------------------------------------------------------------------------------------- */
 
-static inline DW_NODISCARD bool sum_parts(const struct iovec *parts, int count, uint32_t *size)
+static DW_NODISCARD bool sum_parts(const struct iovec *parts, int count, uint32_t *size)
 {
     uint64_t sum = 0;
-    if (count == 0) {
-        *size = 0;
-        return true;
-    }
-    if (DW_UNLIKELY(count < 0 || !parts))
+    if (count < 0 || (count > 0 && !parts))
         return false;
-    if (DW_LIKELY(count == 1)) { /* nearly always */
-        *size = (uint32_t)parts->iov_len;
-        return parts->iov_len <= DWAL_PART_SIZE_MAX;
-    }
     for (int i = 0; i < count; i++) {
         if (parts[i].iov_len > DWAL_PART_SIZE_MAX)
             return false;
@@ -269,12 +261,8 @@ static inline DW_NODISCARD bool sum_parts(const struct iovec *parts, int count, 
     return true;
 }
 
-static inline uint32_t crc_of_parts(uint32_t crc, const struct iovec *parts, int count)
+static uint32_t crc_of_parts(uint32_t crc, const struct iovec *parts, int count)
 {
-    if (count == 0)
-        return crc;
-    if (DW_LIKELY(count == 1 && parts->iov_len <= DW_CRC32C_SHORT))
-        return dw_crc32c_short(crc, parts->iov_base, parts->iov_len);
     for (int i = 0; i < count; i++)
         crc = dw_crc32c(crc, parts[i].iov_base, parts[i].iov_len);
     return crc;
@@ -289,7 +277,7 @@ static DW_NODISCARD bool put_parts(struct dw_pen *pen, const struct iovec *parts
 }
 
 /* Measure one entry and make the checksum of its data: the long part, done before anything is reserved. */
-static inline bool measure(const struct dwal_entry *entry, bool is_last, struct dw_record_info *info)
+static bool measure(const struct dwal_entry *entry, bool is_last, struct dw_record_info *info)
 {
     if (DW_UNLIKELY(!sum_parts(entry->metadata, entry->metadata_count, &info->metadata_size) ||
                     !sum_parts(entry->data, entry->data_count, &info->data_size)))
@@ -301,8 +289,8 @@ static inline bool measure(const struct dwal_entry *entry, bool is_last, struct 
     return true;
 }
 
-static inline bool put_record(struct dw_pen *pen, const struct dwal_entry *entry, const struct dw_record_info *info,
-                              uint64_t lsn)
+static bool put_record(struct dw_pen *pen, const struct dwal_entry *entry, const struct dw_record_info *info,
+                       uint64_t lsn)
 {
     struct dw_record_header header;
     dw_record_header_encode(info, &header);
@@ -315,77 +303,81 @@ static inline bool put_record(struct dw_pen *pen, const struct dwal_entry *entry
     return true;
 }
 
-/* ---- the short way: one record that lies in one block with room ------------------------------------------------------ */
+/* ---- the short way: one record of at most one piece of metadata and one of data, in one block with room --------------- */
 
-/* Copy into a block from `at` on, whose sector ends at `*sector_end`; steps over tags and stamps them. */
-static inline uint8_t *place(uint8_t *at, uint8_t **sector_end, const void *source, size_t size, uint32_t tag,
-                             uint32_t sector_size)
+struct span {
+    const void *bytes;
+    size_t size;
+};
+
+/* What to copy and where: the next byte, the end of its sector, and what stamps the sectors after it. */
+struct nib {
+    uint8_t *at, *sector_end;
+    uint32_t tag, sector_size;
+};
+
+static inline uint32_t crc_of_span(uint32_t crc, struct span span)
 {
-    const uint8_t *from = source;
+    return DW_LIKELY(span.size <= DW_CRC32C_SHORT) ? dw_crc32c_short(crc, span.bytes, span.size)
+                                                   : dw_crc32c(crc, span.bytes, span.size);
+}
+
+/* Copy on, stepping over the tags and stamping them. */
+static inline void put_span(struct nib *nib, struct span span)
+{
+    const uint8_t *from = span.bytes;
     for (;;) {
-        size_t room = (size_t)(*sector_end - at);
-        if (DW_LIKELY(size <= room)) {
-            memcpy(at, from, size);
-            return at + size;
+        size_t room = (size_t)(nib->sector_end - nib->at);
+        if (DW_LIKELY(span.size <= room)) {
+            memcpy(nib->at, from, span.size);
+            nib->at += span.size;
+            return;
         }
-        memcpy(at, from, room);
+        memcpy(nib->at, from, room);
         from += room;
-        size -= room;
-        at = *sector_end;
-        memcpy(at, &tag, DW_TAG_SIZE);
-        at += DW_TAG_SIZE;
-        *sector_end += sector_size;
+        span.size -= room;
+        memcpy(nib->sector_end, &nib->tag, DW_TAG_SIZE);
+        nib->at = nib->sector_end + DW_TAG_SIZE;
+        nib->sector_end += nib->sector_size;
     }
 }
 
-static inline uint8_t *place_parts(uint8_t *at, uint8_t **sector_end, const struct iovec *parts, int count,
-                                   uint32_t tag, uint32_t sector_size)
-{
-    if (count == 0)
-        return at;
-    if (DW_LIKELY(count == 1))
-        return place(at, sector_end, parts->iov_base, parts->iov_len, tag, sector_size);
-    for (int i = 0; i < count; i++)
-        at = place(at, sector_end, parts[i].iov_base, parts[i].iov_len, tag, sector_size);
-    return at;
-}
-
 /* The record's header: in registers when the sector has room for it, which is nearly always. */
-static inline uint8_t *place_header(uint8_t *at, uint8_t **sector_end, const struct dw_identity *identity,
-                                    const struct dwal_entry *entry, const struct dw_record_info *info, uint64_t lsn,
-                                    uint32_t tag, uint32_t sector_size)
+static inline void put_header(struct nib *nib, const struct dw_identity *identity, const struct dw_record_info *info,
+                              struct span metadata, uint64_t lsn)
 {
     struct dw_record_header header;
     dw_record_header_encode(info, &header);
     uint32_t crc = dw_record_crc_begin(identity, lsn, &header);
-    header.crc = dw_le32_of(crc_of_parts(crc, entry->metadata, entry->metadata_count));
-    if (DW_UNLIKELY(*sector_end - at < (ptrdiff_t)sizeof header)) {
+    header.crc = dw_le32_of(metadata.size > 0 ? crc_of_span(crc, metadata) : crc);
+    if (DW_UNLIKELY(nib->sector_end - nib->at < (ptrdiff_t)sizeof header)) {
         struct dw_record_header copy = header; /* only the copy needs an address */
-        return place(at, sector_end, &copy, sizeof copy, tag, sector_size);
+        put_span(nib, (struct span){&copy, sizeof copy});
+        return;
     }
-    memcpy(at, &header, sizeof header);
-    return at + sizeof header;
+    memcpy(nib->at, &header, sizeof header);
+    nib->at += sizeof header;
 }
 
 /* The same as pen_open .. pen_publish for a record of `size` bytes at payload `offset` of `block`. */
-static inline void append_in_block(struct dw_ring *ring, const struct dwal_entry *entry,
-                                   const struct dw_record_info *info, uint64_t lsn, uint64_t block, uint32_t offset,
-                                   uint32_t size)
+static inline void append_in_block(struct dw_ring *ring, const struct dw_record_info *info, struct span metadata,
+                                   struct span data, uint64_t lsn, uint64_t block, uint32_t offset)
 {
     const struct dw_geometry *g = &ring->geometry;
     struct dw_slot *slot = dw_ring_slot(ring, block);
-    uint32_t sector_size = g->sector_size, tag = slot->tag;
     uint32_t byte = dw_byte_of_payload(g, offset);
     uint8_t *bytes = dw_ring_block(ring, block);
-    uint8_t *at = bytes + byte;
-    uint8_t *sector_end = bytes + (byte | (sector_size - 1)) + 1;
+    struct nib nib = {.at = bytes + byte, .tag = slot->tag, .sector_size = g->sector_size};
+    nib.sector_end = bytes + (byte | (nib.sector_size - 1)) + 1;
     if (offset == 0)
         slot->first_record = 0;
-    if ((byte & (sector_size - 1)) == DW_TAG_SIZE)
-        memcpy(at - DW_TAG_SIZE, &tag, DW_TAG_SIZE);
-    at = place_header(at, &sector_end, &ring->identity, entry, info, lsn, tag, sector_size);
-    at = place_parts(at, &sector_end, entry->metadata, entry->metadata_count, tag, sector_size);
-    place_parts(at, &sector_end, entry->data, entry->data_count, tag, sector_size);
+    if ((byte & (nib.sector_size - 1)) == DW_TAG_SIZE)
+        memcpy(nib.at - DW_TAG_SIZE, &nib.tag, DW_TAG_SIZE);
+    put_header(&nib, &ring->identity, info, metadata, lsn);
+    if (metadata.size > 0)
+        put_span(&nib, metadata);
+    put_span(&nib, data);
+    uint32_t size = (uint32_t)dw_record_size(info);
     if (offset + size == g->payload_size)
         slot->is_record_end = true;
     /* release; pairs: BLOCK-FILLED. */
@@ -452,15 +444,51 @@ static __attribute__((noinline)) int append_streaming(struct dw_writer *writer, 
     return 0;
 }
 
+static __attribute__((noinline)) int append_parts(struct dw_writer *writer, const struct dwal_entry *entry,
+                                                  enum dw_append_flags flags, uint64_t *lsn, uint64_t *end)
+{
+    struct dw_record_info info;
+    if (!measure(entry, true, &info))
+        return refuse(entry);
+    uint64_t at;
+    bool is_roomy;
+    int result = reserve(writer, dw_record_size(&info), flags, &at, &is_roomy);
+    if (result < 0)
+        return result;
+    if (lsn)
+        *lsn = at;
+    if (end)
+        *end = at + dw_record_size(&info);
+    return append_streaming(writer, entry, info.data_crc, at, is_roomy);
+}
+
+/* None or one piece, nearly always. */
+static inline bool is_span(const struct iovec *parts, int count, struct span *span)
+{
+    *span = (struct span){0};
+    if (count == 0)
+        return true;
+    if (DW_UNLIKELY(count != 1 || !parts || parts->iov_len > DWAL_PART_SIZE_MAX))
+        return false;
+    *span = (struct span){parts->iov_base, parts->iov_len};
+    return true;
+}
+
 int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
                      enum dw_append_flags flags, uint64_t *lsns, uint64_t *end)
 {
     if (DW_UNLIKELY(count != 1))
         return append_batch(writer, entries, count, flags, lsns, end);
-    struct dw_record_info info;
-    if (DW_UNLIKELY(!measure(entries, true, &info)))
-        return refuse(entries);
-    uint64_t size = dw_record_size(&info), lsn;
+    struct span metadata, data;
+    if (DW_UNLIKELY(!is_span(entries->data, entries->data_count, &data) ||
+                    !is_span(entries->metadata, entries->metadata_count, &metadata)))
+        return append_parts(writer, entries, flags, lsns, end);
+    uint64_t size = DW_RECORD_HEADER_SIZE + metadata.size + data.size, lsn;
+    struct dw_record_info info = {.data_crc = crc_of_span(0, data),
+                                  .metadata_size = (uint32_t)metadata.size,
+                                  .data_size = (uint32_t)data.size,
+                                  .type = DW_RECORD_ENTRY,
+                                  .user = entries->user};
     bool is_roomy;
     int result = reserve(writer, size, flags, &lsn, &is_roomy);
     if (DW_UNLIKELY(result < 0))
@@ -469,7 +497,7 @@ int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries,
     uint64_t block = dw_block_of_lsn(g, lsn);
     uint64_t offset = lsn - dw_lsn_of_block(g, block);
     if (DW_LIKELY(is_roomy && offset + size <= g->payload_size))
-        append_in_block(&writer->ring, entries, &info, lsn, block, (uint32_t)offset, (uint32_t)size);
+        append_in_block(&writer->ring, &info, metadata, data, lsn, block, (uint32_t)offset);
     else
         result = append_streaming(writer, entries, info.data_crc, lsn, is_roomy);
     if (lsns)

@@ -109,17 +109,17 @@ struct dwal_options {
     /* Of one open. */
     enum dwal_mode mode;
     enum dwal_recovery recovery;
-    uint64_t min_lsn;               /* a witness of your own: an lsn that you know to have been durable */
-    uint64_t ring_size;             /* bytes of the in-memory ring, a power of two of blocks; default 8 MiB */
-    uint32_t in_flight_writes;      /* durable writes in flight, 1..4; default 4 (the sync backend uses 1) */
-    uint32_t write_size_max;        /* largest single write, bytes; default 1 MiB */
-    const char *backend;            /* "sync", "uring" or NULL: chosen at open */
-    uint32_t marker_delay_ms;       /* idle time before a marker block is written; default 10; UINT32_MAX: never */
+    uint64_t min_lsn;             /* a witness of your own: an lsn that you know to have been durable */
+    uint64_t ring_size;           /* bytes of the in-memory ring, a power of two of blocks; default 8 MiB */
+    uint32_t in_flight_writes;    /* durable writes in flight, 1..4; default 4 (the sync backend uses 1) */
+    uint32_t write_size_max;      /* largest single write, bytes; default 1 MiB */
+    const char *backend;          /* "sync", "uring" or NULL: chosen at open */
+    uint32_t marker_delay_ms;     /* idle time before a marker block is written; default 10; UINT32_MAX: never */
     uint32_t fill_kib_per_second; /* pace of blank filling while commits run; default 65536, that is 64 MiB/s;
                                      * full speed when a blank is needed at once */
-    uint32_t stall_report_ms;       /* report a write that takes longer through `event`; default 1000 */
-    bool is_unsafe_buffered;        /* allow a file system without O_DIRECT (tmpfs): for experiments only */
-    bool keep_retired;              /* unlink nothing beyond the blanks wanted: retired volumes all become blanks */
+    uint32_t stall_report_ms;     /* report a write that takes longer through `event`; default 1000 */
+    bool is_unsafe_buffered;      /* allow a file system without O_DIRECT (tmpfs): for experiments only */
+    bool keep_retired;            /* unlink nothing beyond the blanks wanted: retired volumes all become blanks */
 
     dwal_event_fn *event;
     dwal_table_fn *table;
