@@ -14,151 +14,8 @@
 #include "base/assert.h"
 #include "core/base/error.h"
 #include "core/format/crc32c.h"
+#include "core/write/pen.h"
 #include "core/write/writer.h"
-
-/* ---- the pen: writes payload from an lsn on ---------------------------------------------------------------------- */
-
-struct dw_pen {
-    struct dw_writer *writer;
-    uint8_t *at;         /* next byte to write */
-    uint8_t *sector_end; /* end of the sector that `at` is in, or `at` itself when that one is full */
-    uint8_t *block_end;
-    struct dw_slot *slot;
-    uint64_t block;
-    uint64_t unpublished; /* what to add to slot->filled */
-    uint64_t record_left; /* bytes of the running record still to be written */
-    bool is_roomy;        /* all blocks of the reservation are known to have room */
-};
-
-/* Wait until the ring may be written at `block`. false: the log failed, or must not wait. */
-static DW_NODISCARD bool wait_for_room(struct dw_writer *writer, uint64_t block)
-{
-    struct dw_ring *ring = &writer->ring;
-    if (DW_LIKELY(block < atomic_load_explicit(&ring->room_end, memory_order_acquire))) /* pairs: RING-ROOM */
-        return true;
-    uint64_t start_ns = dw_writer_now(writer);
-    dw_count(&writer->counts.reserve_waits, 1);
-    for (;;) {
-        dw_writer_flush(writer, dw_lsn_of_block(&ring->geometry, block));
-        if (writer->options.is_single_stepped) {
-            while (block >= atomic_load_explicit(&ring->room_end, memory_order_acquire) &&
-                   dw_durable_failure(&writer->durable) == 0)
-                dw_flush_step(writer, true);
-        }
-        uint32_t key = dw_event_prepare(&writer->room);
-        bool has_room = block < atomic_load_explicit(&ring->room_end, memory_order_acquire);
-        if (has_room || dw_durable_failure(&writer->durable) != 0) {
-            dw_event_cancel(&writer->room);
-            dw_histogram_record(&writer->stages[DWAL_STAGE_RESERVE_WAIT], dw_writer_now(writer) - start_ns);
-            return has_room;
-        }
-        dw_event_wait(&writer->room, key, UINT64_MAX);
-    }
-}
-
-static void pen_publish(struct dw_pen *pen)
-{
-    /* release: the bytes, tags and slot fields before it; pairs: BLOCK-FILLED. */
-    atomic_fetch_add_explicit(&pen->slot->filled, pen->unpublished, memory_order_release);
-    pen->unpublished = 0;
-}
-
-static void pen_stand(struct dw_pen *pen, uint64_t block, uint32_t byte)
-{
-    struct dw_ring *ring = &pen->writer->ring;
-    uint8_t *bytes = dw_ring_block(ring, block);
-    pen->block = block;
-    pen->slot = dw_ring_slot(ring, block);
-    pen->at = bytes + byte;
-    pen->sector_end = bytes + (byte | (ring->geometry.sector_size - 1)) + 1;
-    pen->block_end = bytes + ring->geometry.block_size;
-}
-
-/* Publish the block that is full and go on at the start of the next. */
-static DW_NODISCARD bool pen_next_block(struct dw_pen *pen, uint32_t first_record)
-{
-    struct dw_ring *ring = &pen->writer->ring;
-    pen_publish(pen);
-    uint64_t block = pen->block + 1;
-    if (!pen->is_roomy && !wait_for_room(pen->writer, block))
-        return false;
-    pen_stand(pen, block, DW_BLOCK_HEADER_SIZE);
-    pen->slot->first_record = first_record;
-    if ((block & ring->kick_mask) == 0) /* a quarter of the ring was filled: let the flusher go on beside us */
-        dw_writer_flush(pen->writer, dw_lsn_of_block(&ring->geometry, block));
-    return true;
-}
-
-static void pen_stamp_tag(struct dw_pen *pen)
-{
-    memcpy(pen->at, &pen->slot->tag, DW_TAG_SIZE);
-    pen->at += DW_TAG_SIZE;
-    pen->sector_end = pen->at + (pen->writer->ring.geometry.sector_size - DW_TAG_SIZE);
-}
-
-static DW_NODISCARD bool pen_open(struct dw_pen *pen, struct dw_writer *writer, uint64_t lsn, bool is_roomy)
-{
-    const struct dw_geometry *g = &writer->ring.geometry;
-    uint64_t block = dw_block_of_lsn(g, lsn);
-    uint32_t offset = (uint32_t)(lsn - dw_lsn_of_block(g, block));
-    pen->writer = writer;
-    pen->unpublished = 0;
-    pen->is_roomy = is_roomy;
-    if (!is_roomy && !wait_for_room(writer, block))
-        return false;
-    uint32_t byte = dw_byte_of_payload(g, offset);
-    pen_stand(pen, block, byte);
-    if (offset == 0) {
-        pen->slot->first_record = 0;
-    } else if ((byte & (g->sector_size - 1)) == DW_TAG_SIZE) {
-        pen->at -= DW_TAG_SIZE;
-        pen_stamp_tag(pen);
-    }
-    return true;
-}
-
-static DW_NODISCARD bool pen_begin_record(struct dw_pen *pen, uint64_t size)
-{
-    pen->record_left = size;
-    if (pen->at == pen->block_end && !pen_next_block(pen, 0))
-        return false;
-    pen->unpublished += DW_SLOT_RECORD;
-    return true;
-}
-
-static DW_NODISCARD bool pen_put(struct dw_pen *pen, const void *source, size_t size)
-{
-    const uint8_t *from = source;
-    while (size > 0) {
-        if (pen->at == pen->sector_end) {
-            if (pen->at != pen->block_end) {
-                pen_stamp_tag(pen);
-            } else {
-                uint64_t left = pen->record_left;
-                bool ends_inside = left < pen->writer->ring.geometry.payload_size;
-                if (!pen_next_block(pen, ends_inside ? (uint32_t)left : DW_FIRST_RECORD_NONE))
-                    return false;
-            }
-        }
-        size_t chunk = (size_t)(pen->sector_end - pen->at);
-        if (chunk > size)
-            chunk = size;
-        memcpy(pen->at, from, chunk);
-        pen->at += chunk;
-        from += chunk;
-        size -= chunk;
-        pen->unpublished += chunk;
-        pen->record_left -= chunk;
-    }
-    return true;
-}
-
-static void pen_end_record(struct dw_pen *pen)
-{
-    dw_debug_assert(pen->record_left == 0);
-    if (pen->at == pen->block_end)
-        pen->slot->is_record_end = true;
-}
 
 /* ---- reserving ---------------------------------------------------------------------------------------------------- */
 
@@ -214,7 +71,7 @@ static DW_COLD DW_NODISCARD int reserve_slow(struct dw_writer *writer, uint64_t 
         if (!is_streaming && last >= atomic_load_explicit(&ring->room_end, memory_order_acquire)) {
             if (flags == DW_APPEND_NO_WAIT || writer->options.is_single_stepped)
                 return DWAL_EFULL;
-            if (!wait_for_room(writer, last))
+            if (!dw_pen_wait_for_room(writer, last))
                 continue; /* it failed: the head of the loop says so */
         }
         uint64_t seen = tail;
@@ -271,7 +128,7 @@ static uint32_t crc_of_parts(uint32_t crc, const struct iovec *parts, int count)
 static DW_NODISCARD bool put_parts(struct dw_pen *pen, const struct iovec *parts, int count)
 {
     for (int i = 0; i < count; i++)
-        if (!pen_put(pen, parts[i].iov_base, parts[i].iov_len))
+        if (!dw_pen_put(pen, parts[i].iov_base, parts[i].iov_len))
             return false;
     return true;
 }
@@ -296,10 +153,10 @@ static bool put_record(struct dw_pen *pen, const struct dwal_entry *entry, const
     dw_record_header_encode(info, &header);
     uint32_t crc = dw_record_crc_begin(&pen->writer->ring.identity, lsn, &header);
     header.crc = dw_le32_of(crc_of_parts(crc, entry->metadata, entry->metadata_count));
-    if (!pen_begin_record(pen, dw_record_size(info)) || !pen_put(pen, &header, sizeof header) ||
+    if (!dw_pen_begin_record(pen, dw_record_size(info)) || !dw_pen_put(pen, &header, sizeof header) ||
         !put_parts(pen, entry->metadata, entry->metadata_count) || !put_parts(pen, entry->data, entry->data_count))
         return false;
-    pen_end_record(pen);
+    dw_pen_end_record(pen);
     return true;
 }
 
@@ -411,7 +268,7 @@ static DW_COLD int append_batch(struct dw_writer *writer, const struct dwal_entr
     if (result < 0)
         return result;
     struct dw_pen pen;
-    bool is_good = pen_open(&pen, writer, lsn, is_roomy);
+    bool is_good = dw_pen_open(&pen, writer, lsn, is_roomy);
     for (size_t i = 0; is_good && i < count; i++) {
         bool is_measured = measure(&entries[i], i + 1 == count, &info);
         dw_assert(is_measured); /* it was above; the caller must not change its buffers meanwhile */
@@ -422,7 +279,7 @@ static DW_COLD int append_batch(struct dw_writer *writer, const struct dwal_entr
     }
     if (!is_good)
         return dw_fail(DWAL_EFAILED, "the log stopped while a batch streamed into it: recovery will drop the batch");
-    pen_publish(&pen);
+    dw_pen_publish(&pen);
     dw_count(&writer->counts.batches, 1);
     if (end)
         *end = lsn;
@@ -438,9 +295,9 @@ static __attribute__((noinline)) int append_streaming(struct dw_writer *writer, 
                        sum_parts(entry->data, entry->data_count, &info.data_size);
     dw_assert(is_measured); /* it was a moment ago */
     struct dw_pen pen;
-    if (!pen_open(&pen, writer, lsn, is_roomy) || !put_record(&pen, entry, &info, lsn))
+    if (!dw_pen_open(&pen, writer, lsn, is_roomy) || !put_record(&pen, entry, &info, lsn))
         return dw_fail(DWAL_EFAILED, "the log stopped while an entry streamed into it: recovery will drop the entry");
-    pen_publish(&pen);
+    dw_pen_publish(&pen);
     return 0;
 }
 
