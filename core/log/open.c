@@ -316,13 +316,14 @@ int dwal_close(dwal *log)
         return tear_down(log, false, 0);
     uint64_t end = atomic_load_explicit(&log->writer.ring.tail, memory_order_acquire);
     int result = dw_writer_sync(&log->writer, end, UINT64_MAX);
-    struct dwal_error cause = {0};
+    stop_workers(log); /* before the end is looked at: the flusher may still write a marker, or the maker fail */
+    struct dwal_error cause = {.volume = DWAL_NO_VOLUME, .block = DWAL_NO_LSN, .lsn = DWAL_NO_LSN};
     bool is_failed = dw_durable_get_error(&log->writer.durable, &cause) || result < 0;
     int closed = tear_down(log, !is_failed, dw_durable_lsn(&log->writer.durable));
     if (!is_failed)
         return closed;
-    dw_fail_again(&cause);
-    return DWAL_EFAILED;
+    return dw_fail_at(DWAL_EFAILED, cause.volume, cause.block, cause.lsn,
+                      "the log stopped before it was closed, and is not closed clean: %.300s", cause.text);
 }
 
 /* ---- single-stepped ------------------------------------------------------------------------------------------------------ */
