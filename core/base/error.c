@@ -147,6 +147,17 @@ int dw_fail_system_at(int result, uint32_t volume, uint64_t block, uint64_t lsn,
     return code;
 }
 
+int dw_fail_device_at(int result, uint32_t volume, uint64_t block, uint64_t lsn, const char *format, ...)
+{
+    struct dwal_error error = error_at(DWAL_EDEVICE, volume, block, lsn);
+    error.system_code = result < 0 ? -result : result;
+    va_list arguments;
+    va_start(arguments, format);
+    int code = fail(&error, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
 int dw_fail_again(const struct dwal_error *error)
 {
     if (error != &last_error)

@@ -17,6 +17,10 @@ DW_COLD int dw_fail_at(int code, uint32_t volume, uint64_t block, uint64_t lsn, 
 DW_COLD int dw_fail_system(int result, const char *format, ...) DW_PRINTF(2, 3);
 DW_COLD int dw_fail_system_at(int result, uint32_t volume, uint64_t block, uint64_t lsn, const char *format, ...)
     DW_PRINTF(5, 6);
+/* The same, but always DWAL_EDEVICE: where the errno means that the device failed, whatever it says elsewhere (no space or no
+ * permission in a place that was written before). */
+DW_COLD int dw_fail_device_at(int result, uint32_t volume, uint64_t block, uint64_t lsn, const char *format, ...)
+    DW_PRINTF(5, 6);
 /* Copy an error (for instance the first cause of a failed log) into this thread's. Returns its code. */
 int dw_fail_again(const struct dwal_error *error);
 
@@ -26,6 +30,7 @@ int dw_fail_again(const struct dwal_error *error);
 #define dw_fail_at(...)        (dw_fail_at(__VA_ARGS__), -1)
 #define dw_fail_system(...)    (dw_fail_system(__VA_ARGS__), -1)
 #define dw_fail_system_at(...) (dw_fail_system_at(__VA_ARGS__), -1)
+#define dw_fail_device_at(...) (dw_fail_device_at(__VA_ARGS__), -1)
 #define dw_fail_again(...)     (dw_fail_again(__VA_ARGS__), -1)
 #endif
 

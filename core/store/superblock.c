@@ -168,7 +168,8 @@ int dw_superblock_write(struct dw_store *store, struct dw_superblock_info *info)
     for (uint32_t copy = slot; copy < DW_SUPERBLOCK_COPIES; copy += 2) {
         int result = ops->super_write(store->places, block_size, copy, store->superblock_block);
         if (result != 0)
-            return dw_fail_system(result, "writing copy %u of the superblock of %s failed", copy, store->disk->path);
+            return dw_fail_device_at(result, DWAL_NO_VOLUME, DWAL_NO_LSN, DWAL_NO_LSN,
+                                     "writing copy %u of the superblock of %s failed", copy, store->disk->path);
     }
     apply(&store->superblock, info);
     store->superblock_copies = 2;

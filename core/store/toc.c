@@ -114,7 +114,7 @@ int dw_toc_write(struct dw_store *store, struct dw_row *row, struct dw_toc_info 
     result = dw_file_write_durable(row->volume.file, area, dw_toc_area_size(geometry),
                                    row->volume.base + dw_place_of_toc(geometry));
     if (result != 0)
-        return dw_fail_system_at(result, info->number, DWAL_NO_LSN, DWAL_NO_LSN,
+        return dw_fail_device_at(result, info->number, DWAL_NO_LSN, DWAL_NO_LSN,
                                  "the table of contents of %s/%s cannot be written", store->disk->path,
                                  row->place.name);
     pthread_mutex_lock(&store->mutex);

@@ -141,12 +141,11 @@ static void fail_write(struct dw_writer *writer, int result, uint64_t from, uint
 {
     const struct dw_geometry *g = &writer->ring.geometry;
     uint32_t number = dw_volume_of_block(g, from);
-    dw_fail_system_at(result, number, from, dw_lsn_of_block(g, from),
-                      "writing blocks %llu to %llu of volume %u failed: the log stops; close it and open it again",
-                      (unsigned long long)from, (unsigned long long)to - 1, number);
-    struct dwal_error error = *dwal_last_error();
-    error.code = DWAL_EDEVICE; /* also for no space: inside a volume it is the device's failure, not the log's limit */
-    dw_writer_fail(writer, &error);
+    const struct dw_volume *volume = volume_for(writer, from);
+    dw_fail_device_at(result, number, from, dw_lsn_of_block(g, from),
+                      "writing blocks %llu to %llu to %.200s/%s failed, and the log stopped", (unsigned long long)from,
+                      (unsigned long long)to - 1, dw_store_disk(writer->store)->path, volume ? volume->name : "?");
+    dw_writer_fail(writer, dwal_last_error());
 }
 
 static void record_device_time(struct dw_writer *writer, uint64_t start_ns, uint64_t now_ns)
