@@ -3,8 +3,8 @@
  * Called by: the maker, settle and create, one thread at a time. Owns the unfinished blank (store->making).
  * Happy path: begin (temporary name, allocate when asked to) -> chunks of zeros without DSYNC -> one fsync -> the name of a
  * blank -> names synced. Each call does one of these, so the caller can pace it.
- * Failure: whatever fails, the temporary file is removed and -errno is answered; when even the removal fails, that error
- * is, because nobody would free the space before the next open.
+ * Failure: whatever fails, the temporary file is removed and -errno is answered; when after a shortage even the removal
+ * fails, that error is, because nobody would free the space before the next open.
  * Closing: a clean close removes the unfinished one; after a crash the next settle does. */
 #include <string.h>
 
@@ -114,7 +114,7 @@ int dw_blank_make(struct dw_store *store, bool *is_made)
         result = finish(store, is_made);
     if (result != 0 && making->file) {
         int removal = drop_file(store);
-        if (removal != 0)
+        if (removal != 0 && dw_is_shortage(result))
             return removal;
     }
     return result;

@@ -102,14 +102,17 @@ static int write_header(struct dw_store *store, const struct dw_volume_info *inf
     return 0;
 }
 
-/* Header first: a file never carries a volume's name without its header. */
+/* Header first: a file never carries a volume's name without its header. *is_blank: it is still under a blank's name. */
 static int make_volume(struct dw_store *store, const struct dw_volume_info *info, struct dw_place *place,
-                       struct dw_file *file)
+                       struct dw_file *file, bool *is_blank)
 {
     const struct dw_places_ops *ops = store->places->ops;
+    *is_blank = false;
     int result = write_header(store, info, place, file);
-    if (result == 0)
+    if (result == 0) {
         result = ops->claim(store->places, place, info->number);
+        *is_blank = result != 0;
+    }
     if (result == 0)
         result = dw_file_sync(file); /* nothing of the inode is left to a later DSYNC write */
     if (result == 0)
@@ -117,6 +120,23 @@ static int make_volume(struct dw_store *store, const struct dw_volume_info *info
     if (result == 0)
         result = ops->lock(store->places, place, file, DW_LOCK_PIN, DW_LOCK_NONE);
     return result;
+}
+
+/* A longer name may need one more block of the directory: on a full disk the blank waits for that. All else that says "no
+ * space" of a file that was written before is the device's failure. */
+static int refuse_claim(struct dw_store *store, const struct dw_volume_info *info, const struct dw_place *place,
+                        bool is_blank, int result)
+{
+    if (is_blank && dw_is_no_space(result)) {
+        pthread_mutex_lock(&store->mutex);
+        dw_blanks_push(store, place);
+        pthread_mutex_unlock(&store->mutex);
+    } else if (dw_is_no_space(result)) {
+        return dw_fail_device_at(result, info->number, DWAL_NO_LSN, DWAL_NO_LSN,
+                                 "making volume %u of %s out of a blank failed", info->number, store->disk->path);
+    }
+    return dw_fail_system_at(result, info->number, DWAL_NO_LSN, DWAL_NO_LSN,
+                             "making volume %u of %s out of a blank failed", info->number, store->disk->path);
 }
 
 static struct dw_row *add_claimed_row(struct dw_store *store, const struct dw_volume_info *info,
@@ -143,16 +163,16 @@ int dw_claim_volume(struct dw_store *store, const struct dw_volume_info *info, s
     struct dw_place place;
     struct dw_file *file;
     *row = NULL;
+    bool is_blank = false;
     int result = take_blank(store, &place, &file);
     if (result == 0 && !file)
         return 0;
     if (result == 0)
-        result = make_volume(store, info, &place, file);
+        result = make_volume(store, info, &place, file, &is_blank);
     if (result != 0) {
         if (file)
             store->places->ops->shut(store->places, file);
-        return dw_fail_system_at(result, info->number, DWAL_NO_LSN, DWAL_NO_LSN,
-                                 "making volume %u of %s out of a blank failed", info->number, store->disk->path);
+        return refuse_claim(store, info, &place, is_blank, result);
     }
     *row = add_claimed_row(store, info, &place, file);
     if (!*row) {

@@ -36,10 +36,10 @@ static void tell_space(struct dw_store *store)
         store->options.hooks.on_space(store->options.hooks.context);
 }
 
-/* Out of space is: one more blank could not be made, and those that were there are used up. */
+/* Out of space is: one more blank could not be made, and those that were there are used up, or cannot be claimed. */
 static void judge_space(struct dw_store *store)
 {
-    bool is_out = store->making.is_blocked && store->blank_count == 0;
+    bool is_out = store->is_claim_blocked || (store->making.is_blocked && store->blank_count == 0);
     if (is_out) /* those who asked are refused; nobody waits for more than one volume ahead any longer */
         atomic_store_explicit(&store->demand, 0, memory_order_relaxed);
     bool was_out =
@@ -77,6 +77,14 @@ static int claim_next(struct dw_store *store, bool *is_worked)
     };
     struct dw_row *row;
     int result = dw_claim_volume(store, &info, &row);
+    bool was_blocked = store->is_claim_blocked;
+    store->is_claim_blocked = result == DWAL_ENOSPACE;
+    if (store->is_claim_blocked) {
+        if (!was_blocked)
+            dw_store_tell(store, DWAL_EVENT_WARNING, "%s", dwal_last_error()->text);
+        judge_space(store);
+        return 0;
+    }
     if (result != 0 || !row)
         return result;
     result = record_claim(store, info.number);
@@ -139,9 +147,10 @@ static int claim_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns
         int result = claim_next(store, is_worked);
         if (result != 0 || *is_worked)
             return result;
-        store->claim_retry_ns = now + DW_CLAIM_RETRY_NS; /* readers of recycled volumes are about to find out */
+        /* Readers of recycled volumes are about to find out; space takes longer to come back. */
+        store->claim_retry_ns = now + (store->is_claim_blocked ? DW_SPACE_RETRY_NS : DW_CLAIM_RETRY_NS);
     }
-    *wait_ns = dw_min_u64(*wait_ns, DW_CLAIM_RETRY_NS);
+    *wait_ns = dw_min_u64(*wait_ns, store->is_claim_blocked ? DW_SPACE_RETRY_NS : DW_CLAIM_RETRY_NS);
     return 0;
 }
 
@@ -188,7 +197,7 @@ static int fill_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
     uint64_t filled = making->file ? making->filled : 0;
     bool is_made;
     int result = dw_blank_make(store, &is_made);
-    if (dw_is_no_space(result) || result == -ENOMEM)
+    if (dw_is_shortage(result))
         return met_no_space(store, now, wait_ns);
     if (result != 0)
         return dw_fail_system(result, "a blank volume cannot be made in %s", store->disk->path);
@@ -214,7 +223,7 @@ static int retire_step(struct dw_store *store, bool *is_worked, uint64_t *wait_n
 {
     int result = dw_retire_step(store, is_worked, wait_ns);
     if (result == 0 && *is_worked) {
-        store->making.retry_ns = 0; /* there is space again, perhaps */
+        store->making.retry_ns = store->claim_retry_ns = 0; /* there is space again, perhaps */
         judge_space(store);
     }
     return result;

@@ -92,7 +92,7 @@ static int take_name(struct dw_store *store, const struct dw_row *row, struct dw
         result = ops->recycle(store->places, place);
     if (result == 0)
         *is_recycled = true;
-    else if (result == -EEXIST) /* not wanted, or no name is left for one more blank */
+    else if (result == -EEXIST || dw_is_no_space(result)) /* not wanted, or no name is left for one more blank */
         result = ops->remove(store->places, place);
     if (result == 0)
         result = ops->sync_names(store->places);
@@ -139,6 +139,9 @@ int dw_retire_row(struct dw_store *store, struct dw_row *row, bool *is_retired)
     bool is_recycled = false;
     if (result == 0)
         result = take_name(store, row, &place, &is_recycled);
+    if (dw_is_no_space(result)) /* giving space back needs none: the device's failure */
+        return dw_fail_device_at(result, row->volume.number, DWAL_NO_LSN, DWAL_NO_LSN, "%s/%s cannot be retired",
+                                 store->disk->path, row->place.name);
     if (result != 0)
         return dw_fail_system_at(result, row->volume.number, DWAL_NO_LSN, DWAL_NO_LSN, "%s/%s cannot be retired",
                                  store->disk->path, row->place.name);

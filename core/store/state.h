@@ -92,6 +92,7 @@ struct dw_store {
     struct dw_row *full_list;
     uint32_t last_number; /* last claimed volume */
     uint64_t claim_retry_ns;
+    bool is_claim_blocked; /* the last claim met no space */
 
     atomic_bool is_retire_due; /* set: trim, unpin; cleared: maker. acquire/release; pairs: STORE-RETIRE */
     atomic_bool is_failed;     /* set once: any; read: any. pairs: STORE-FAILED */
@@ -189,10 +190,15 @@ static inline bool dw_is_no_space(int result)
 {
     return result == -ENOSPC || result == -EDQUOT || result == -EFBIG;
 }
+static inline bool dw_is_shortage(int result) /* may heal: no failure of the log */
+{
+    return dw_is_no_space(result) || result == -ENOMEM;
+}
 
 /* ---- claim.c ---- */
 /* Turn a blank into volume `info->number`: header and copy, name, all durable. The row is in the table, its file open and
- * locked; the superblock does not know it yet. 0 with *row NULL: there is no blank that could be had. */
+ * locked; the superblock does not know it yet. 0 with *row NULL: there is no blank that could be had. DWAL_ENOSPACE: no
+ * space for the name; the blank still is one. */
 DW_NODISCARD int dw_claim_volume(struct dw_store *store, const struct dw_volume_info *info, struct dw_row **row);
 /* Open a row's file for writing with the writer's lock (again, when it was open for reading). */
 DW_NODISCARD int dw_row_open_writable(struct dw_store *store, struct dw_row *row);
