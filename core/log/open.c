@@ -177,6 +177,12 @@ static int recover(struct dwal *log, struct dw_recovered *recovered)
     return 0;
 }
 
+static void step_maker(void *context)
+{
+    uint64_t wait_ns;
+    (void)dw_store_step(context, &wait_ns);
+}
+
 static int start_writer(struct dwal *log, const struct dw_settlement *settlement)
 {
     struct dw_writer_options options = {
@@ -189,6 +195,8 @@ static int start_writer(struct dwal *log, const struct dw_settlement *settlement
         .queue_kind = log->options.backend,
         .clock = log->clock,
         .is_single_stepped = log->is_single_stepped,
+        .step_maker = step_maker,
+        .step_context = log->store,
         .durable_callback = log->options.durable,
         .durable_context = log->options.context,
         .next_block = settlement->is_continued

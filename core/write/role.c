@@ -113,9 +113,13 @@ static void leave_role(struct dw_writer *writer)
 
 static int sync_single_stepped(struct dw_writer *writer, uint64_t end)
 {
-    while (dw_durable_lsn(&writer->durable) < end && dw_durable_failure(&writer->durable) == 0)
+    while (dw_durable_lsn(&writer->durable) < end && dw_durable_failure(&writer->durable) == 0) {
+        uint64_t before = dw_durable_lsn(&writer->durable);
         if (!dw_flush_step(writer, true))
             break;
+        if (dw_durable_lsn(&writer->durable) == before && writer->options.step_maker)
+            writer->options.step_maker(writer->options.step_context); /* the next volume may be its to hand over */
+    }
     if (dw_durable_lsn(&writer->durable) >= end)
         return 0;
     return DWAL_EFAILED;

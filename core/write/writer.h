@@ -33,6 +33,8 @@ struct dw_writer_options {
     const char *queue_kind; /* NULL: sync */
     const struct dw_clock *clock;
     bool is_single_stepped;
+    void (*step_maker)(void *context); /* single-stepped: what a wait for the maker's thread would be; may be NULL */
+    void *step_context;
     dwal_durable_fn *durable_callback;
     void *durable_context;
     /* Blocks from here on are written; all before are durable. */
