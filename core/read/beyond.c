@@ -33,7 +33,12 @@ static void judge_break(struct dw_recovery *r, const struct dw_block_look *look)
     bool shows_unwritten = look->tags.blank + look->tags.old > 0;
     if (look->state == DW_BLOCK_UNREADABLE)
         return;
-    if (!shows_unwritten || look->tags.alien > 0)
+    /* What else the block shows says nothing of a record that is written in all its sectors. */
+    if (r->stop.is_record && r->stop.record.is_written)
+        dw_recovery_find(r, DW_FACT_SUSPECT, look->volume, look->block, r->stop.cut,
+                         "the record at lsn %" PRIu64 " %s, and all of its sectors are written", r->stop.record.lsn,
+                         dw_record_state_text(r->stop.record.state));
+    else if (!shows_unwritten || look->tags.alien > 0)
         dw_recovery_find(r, DW_FACT_SUSPECT, look->volume, look->block, r->stop.cut,
                          "block %" PRIu64 " does not check and shows %" PRIu32 " current, %" PRIu32
                          " unwritten and %" PRIu32 " alien sectors",

@@ -108,14 +108,14 @@ static bool judge_volume(struct dw_recovery *r, const struct dw_volume *volume)
 /* Volumes above `claimed`: a claim that was interrupted holds nothing. */
 static int judge_unclaimed(struct dw_recovery *r, const struct dw_volume *volume)
 {
-    bool is_current = false;
-    int result = dw_recovery_look_for_content(r, volume, &is_current);
+    bool is_current = false, is_sealed = is_toc_sound(volume);
+    int result = is_sealed ? 0 : dw_recovery_look_for_content(r, volume, &is_current);
     if (result)
         return result;
-    if (is_current)
+    if (is_current || is_sealed)
         dw_recovery_find(r, DW_FACT_NEWER, volume->number, DWAL_NO_LSN, DWAL_NO_LSN,
-                         "%s holds blocks of volume %" PRIu32 ", which the superblock does not know", volume->name,
-                         volume->number);
+                         "%s holds %s of volume %" PRIu32 ", which the superblock does not know", volume->name,
+                         is_sealed ? "the TOC" : "blocks", volume->number);
     r->has_unfinished_claim = true;
     return 0;
 }

@@ -63,20 +63,21 @@ static void begin_record(struct dw_walk *walk)
     walk->stage = DW_STAGE_HEADER;
     walk->gathered = 0;
     walk->remaining = DW_RECORD_HEADER_SIZE;
+    walk->header_block = walk->block.block;
     walk->blame = DWAL_NO_LSN;
-    walk->start_block = walk->block.block;
     walk->record = (struct dw_walk_record){.lsn = position(walk), .stretch = walk->stretch};
 }
 
 /* Which block a failed record is blamed on: the first of its span that shows a sector not written under this number; else
- * the block in which the span breaks; else, all of it being written and yet wrong, the block in which the record starts. */
-static void end_record(struct dw_walk *walk, enum dw_record_state state, uint64_t broken_block)
+ * the block in which the span breaks. All of it being written and yet wrong, `last_block`, the last that the failed check
+ * covers: a record that crosses from acknowledged blocks into one under way at a crash was never acknowledged, and where
+ * sectors can tear inside that is all that shows. So only a witness of the last block speaks for the record. */
+static void end_record(struct dw_walk *walk, enum dw_record_state state, uint64_t last_block)
 {
     struct dw_walk_record *record = &walk->record;
     record->state = state;
-    record->bad_block = walk->blame != DWAL_NO_LSN    ? walk->blame
-                        : broken_block != DWAL_NO_LSN ? broken_block
-                                                      : walk->start_block;
+    record->bad_block = walk->blame != DWAL_NO_LSN ? walk->blame : last_block;
+    record->is_written = walk->blame == DWAL_NO_LSN && (state == DW_RECORD_BAD_HEADER || state == DW_RECORD_BAD_DATA);
     if (!record->is_header_sound)
         record->end = state == DW_RECORD_SOUND ? record->end : position(walk);
     walk->is_inside = false;
@@ -90,7 +91,7 @@ static void end_record(struct dw_walk *walk, enum dw_record_state state, uint64_
 static void end_disagreeing(struct dw_walk *walk)
 {
     walk->record.is_contradiction = walk->record.is_header_sound;
-    end_record(walk, walk->record.is_header_sound ? DW_RECORD_BROKEN : DW_RECORD_BAD_HEADER, DWAL_NO_LSN);
+    end_record(walk, walk->record.is_header_sound ? DW_RECORD_BROKEN : DW_RECORD_BAD_HEADER, walk->header_block);
 }
 
 /* A stage has all its bytes: check them and go to the next. */
@@ -99,7 +100,7 @@ static void end_stage(struct dw_walk *walk)
     struct dw_walk_record *record = &walk->record;
     if (walk->stage == DW_STAGE_HEADER) {
         if (!dw_record_header_decode(&walk->header, &record->info)) {
-            end_record(walk, DW_RECORD_BAD_HEADER, DWAL_NO_LSN);
+            end_record(walk, DW_RECORD_BAD_HEADER, walk->block.block);
             return;
         }
         walk->crc = dw_record_crc_begin(&walk->source->identity, record->lsn, &walk->header);
@@ -110,7 +111,7 @@ static void end_stage(struct dw_walk *walk)
     }
     if (walk->stage == DW_STAGE_METADATA) {
         if (walk->crc != record->info.crc) {
-            end_record(walk, DW_RECORD_BAD_HEADER, DWAL_NO_LSN);
+            end_record(walk, DW_RECORD_BAD_HEADER, walk->block.block);
             return;
         }
         record->is_header_sound = true;
@@ -122,7 +123,7 @@ static void end_stage(struct dw_walk *walk)
             return;
     }
     bool is_sound = walk->crc == record->info.data_crc;
-    end_record(walk, is_sound ? DW_RECORD_SOUND : DW_RECORD_BAD_DATA, DWAL_NO_LSN);
+    end_record(walk, is_sound ? DW_RECORD_SOUND : DW_RECORD_BAD_DATA, walk->block.block);
 }
 
 /* Take the bytes of the running stage that lie in this block. */
@@ -133,6 +134,7 @@ static void take(struct dw_walk *walk)
     if (walk->stage == DW_STAGE_HEADER) {
         dw_payload_read(g, walk->block.bytes, walk->offset, (uint8_t *)&walk->header + walk->gathered, size);
         walk->gathered += size;
+        walk->header_block = walk->block.block;
         walk->offset += size;
     } else {
         uint32_t end = walk->offset + size;

@@ -32,8 +32,9 @@ struct dw_walk_record {
     struct dw_record_info info; /* valid when is_header_sound */
     enum dw_record_state state;
     bool is_header_sound;
+    bool is_written;       /* a check of it fails though every sector that it covers shows this number */
     bool is_contradiction; /* sound header, sound blocks, and yet they disagree: no fault of a device */
-    uint64_t bad_block;    /* not SOUND: the block to blame, see find_blame in walk.c */
+    uint64_t bad_block;    /* not SOUND: the block to blame, see end_record in walk.c */
     size_t stretch;        /* index of the stretch in which it starts */
 };
 
@@ -62,8 +63,8 @@ struct dw_walk {
     uint32_t gathered;  /* header bytes so far */
     uint64_t remaining; /* bytes of the current stage still to come */
     uint32_t crc;
-    uint64_t blame; /* first block of the running record with a sector that is not CURRENT; DWAL_NO_LSN: none */
-    uint64_t start_block;
+    uint64_t blame;        /* first block of the running record with a sector that is not CURRENT; DWAL_NO_LSN: none */
+    uint64_t header_block; /* that holds the last byte of its header read so far */
 };
 
 /* Begin at stretch `stretch`. At a record that is known to start at `lsn` ... */
