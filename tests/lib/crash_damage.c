@@ -68,13 +68,18 @@ static void count_tags(const struct eye *eye, const uint8_t *bytes, uint64_t blo
 }
 
 /* ---- is a block what it was? Tags do not count, nor padding, nor bytes of entries that nobody was told of. ---- */
-static bool is_changed(const struct eye *eye, uint64_t block, const uint8_t *bytes)
+static bool is_header_changed(const struct eye *eye, uint64_t block, const uint8_t *bytes)
+{
+    const uint8_t *was = eye->writer->bytes + (block - eye->writer->first_block) * BLOCK_SIZE;
+    return memcmp(bytes + DW_TAG_SIZE, was + DW_TAG_SIZE, DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE) != 0;
+}
+
+/* lsn of the first payload byte that is not what it was; UINT64_MAX: none. */
+static uint64_t find_change(const struct eye *eye, uint64_t block, const uint8_t *bytes)
 {
     const struct dw_geometry *g = eye->geometry;
     const struct dw_crash_writer *writer = eye->writer;
     const uint8_t *was = writer->bytes + (block - writer->first_block) * BLOCK_SIZE;
-    if (memcmp(bytes + DW_TAG_SIZE, was + DW_TAG_SIZE, DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE) != 0)
-        return true;
     uint64_t begin = dw_lsn_of_block(g, block);
     uint32_t fill = writer->blocks[block - writer->first_block].fill;
     uint64_t demanded = eye->demanded_end > begin ? eye->demanded_end - begin : 0;
@@ -82,9 +87,46 @@ static bool is_changed(const struct eye *eye, uint64_t block, const uint8_t *byt
     for (uint32_t offset = 0; offset < limit; offset++) {
         uint32_t at = dw_byte_of_payload(g, offset);
         if (bytes[at] != was[at])
-            return true;
+            return begin + offset;
     }
-    return false;
+    return UINT64_MAX;
+}
+
+/* Is every sector that entry bytes [from, to) of this block touch written under the number of its volume? */
+static bool is_span_current(const struct eye *eye, uint64_t block, const uint8_t *bytes, uint32_t from, uint32_t to)
+{
+    uint32_t size = eye->geometry->sector_size;
+    uint32_t first = dw_byte_of_payload(eye->geometry, from) / size;
+    uint32_t last = dw_byte_of_payload(eye->geometry, to - 1) / size;
+    for (uint32_t sector = first; sector <= last; sector++) {
+        uint32_t tag;
+        memcpy(&tag, bytes + sector * size, sizeof tag);
+        if (dw_tag_classify(&eye->writer->identity, tag, dw_volume_of_block(eye->geometry, block)) != DW_TAG_CURRENT)
+            return false;
+    }
+    return true;
+}
+
+/* The entry in which byte `lsn` lies fails: which of its blocks shows why? UINT64_MAX: none, all of it is written. */
+static uint64_t find_blame(const struct eye *eye, uint64_t lsn)
+{
+    const struct dw_crash_story *story = &eye->writer->story;
+    const struct dw_geometry *g = eye->geometry;
+    size_t i = 0;
+    while (i < story->count && story->entries[i].end <= lsn)
+        i++;
+    dw_assert(i < story->count && story->entries[i].lsn <= lsn);
+    const struct dw_crash_entry *entry = &story->entries[i];
+    for (uint64_t block = dw_block_of_lsn(g, entry->lsn); block <= dw_block_of_lsn(g, entry->end - 1); block++) {
+        uint8_t bytes[BLOCK_SIZE];
+        uint64_t begin = dw_lsn_of_block(g, block), end = begin + g->payload_size;
+        uint32_t from = entry->lsn > begin ? (uint32_t)(entry->lsn - begin) : 0;
+        uint32_t to = entry->end < end ? (uint32_t)(entry->end - begin) : g->payload_size;
+        if (!see_block(eye, block, bytes) || is_unreadable(eye, block) || is_header_changed(eye, block, bytes) ||
+            !is_span_current(eye, block, bytes, from, to))
+            return block;
+    }
+    return UINT64_MAX;
 }
 
 /* ---- what else the image tells ---- */
@@ -161,6 +203,34 @@ static enum dw_crash_expected decide(const struct eye *eye, const struct dw_cras
     return is_behind ? DW_CRASH_EXPECT_LOSS : DW_CRASH_EXPECT_CUT;
 }
 
+/* Look at one acknowledged block; false: it is what it was. */
+static bool see_wound(const struct eye *eye, uint64_t block, struct dw_crash_wound *wound)
+{
+    uint8_t bytes[BLOCK_SIZE];
+    struct dw_tag_counts tags;
+    *wound = (struct dw_crash_wound){.block = block, .is_unreadable = is_unreadable(eye, block)};
+    bool is_there = see_block(eye, block, bytes);
+    dw_assert(is_there);
+    if (!wound->is_unreadable && !is_header_changed(eye, block, bytes)) {
+        uint64_t lsn = find_change(eye, block, bytes);
+        if (lsn == UINT64_MAX)
+            return false;
+        uint64_t blame = find_blame(eye, lsn);
+        if (blame == UINT64_MAX) { /* written, and wrong: never the mark of a crash */
+            see_rest(eye, wound);
+            return true;
+        }
+        wound->block = blame;
+        wound->is_unreadable = is_unreadable(eye, blame);
+        (void)see_block(eye, blame, bytes);
+    }
+    count_tags(eye, bytes, wound->block, &tags);
+    wound->looks_unwritten = tags.blank + tags.old > 0;
+    wound->has_alien = tags.alien > 0;
+    see_rest(eye, wound);
+    return true;
+}
+
 void dw_crash_foresee(const struct dw_crash_writer *writer, const struct dw_crash_facts *facts, struct dw_disk *image,
                       const char *bad_file, uint64_t bad_offset, uint64_t bad_size,
                       struct dw_crash_prognosis *prognosis)
@@ -178,17 +248,9 @@ void dw_crash_foresee(const struct dw_crash_writer *writer, const struct dw_cras
     eye.end_block = dw_first_block_of_volume(&writer->geometry, eye.superblock.claimed + 1);
     *prognosis = (struct dw_crash_prognosis){.expected = DW_CRASH_EXPECT_ALL};
     for (uint64_t block = writer->first_block; block < eye.durable_block; block++) {
-        uint8_t bytes[BLOCK_SIZE];
-        struct dw_tag_counts tags;
-        struct dw_crash_wound wound = {.block = block, .is_unreadable = is_unreadable(&eye, block)};
-        bool is_there = see_block(&eye, block, bytes);
-        dw_assert(is_there);
-        if (!wound.is_unreadable && !is_changed(&eye, block, bytes))
+        struct dw_crash_wound wound;
+        if (!see_wound(&eye, block, &wound))
             continue;
-        count_tags(&eye, bytes, block, &tags);
-        wound.looks_unwritten = tags.blank + tags.old > 0;
-        wound.has_alien = tags.alien > 0;
-        see_rest(&eye, &wound);
         enum dw_crash_expected expected = decide(&eye, &wound);
         if (prognosis->wounds++ == 0) {
             prognosis->expected = expected;

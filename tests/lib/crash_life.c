@@ -8,7 +8,8 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "core/log/log.h"
+#include "core/log/handle.h"
+#include "core/write/flush.h"
 #include "tests/lib/crash_disk.h"
 
 #define BLOCK_SIZE   4096u
@@ -215,6 +216,8 @@ static void move(struct dw_crash_life *life)
         must(life, dwal_sync(life->log, life->story.entries[life->story.count - 1].end), "sync");
     else if (kind < 16)
         trim(life);
+    else if (kind < 17) /* what the idle flusher's thread does after a while */
+        dw_flush_marker(&life->log->writer);
     else if (kind < 26)
         dw_log_step_flusher(life->log);
     else
