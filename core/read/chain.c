@@ -11,6 +11,7 @@
 #include "alloc/alloc.h"
 #include "core/base/error.h"
 #include "core/read/recovery.h"
+#include "core/store/names.h"
 
 bool dw_recovery_is_sound(const struct dw_volume *volume)
 {
@@ -41,8 +42,8 @@ static void see_numbers(struct dw_recovery *r)
     }
     for (size_t i = 0; i < dw_store_stranger_count(r->store); i++) {
         uint32_t number;
-        const char *name = dw_store_stranger_at(r->store, i);
-        if (sscanf(name, "%10" SCNu32, &number) == 1 && number <= DW_VOLUME_NUMBER_MAX && strstr(name, ".vol"))
+        enum dw_place_kind kind;
+        if (dw_name_parse(dw_store_stranger_at(r->store, i), &kind, &number) && kind == DW_PLACE_VOLUME)
             see_number(r, number);
     }
 }
