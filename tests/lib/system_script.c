@@ -23,7 +23,7 @@
 
 static long script[16];
 static int script_count;
-static volatile int script_used;
+static volatile sig_atomic_t script_used;
 
 bool dw_script_is_supported(void)
 {
