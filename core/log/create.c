@@ -57,8 +57,7 @@ static int create_in(const char *path, const struct dwal_options *options)
     struct dw_disk *disk;
     int result = dw_disk_posix_open(path, options && options->is_unsafe_buffered, &disk);
     if (result == -EOPNOTSUPP || result == -EINVAL)
-        return dw_fail(DWAL_EUNSUPPORTED,
-                       "%s lies on a file system without direct I/O, or on a network: use another place", path);
+        return dw_fail(DWAL_EUNSUPPORTED, "%s lies on a file system without direct I/O, or on a network", path);
     if (result < 0)
         return dw_fail_system(result, "opening %s failed", path);
     uint8_t random[20];

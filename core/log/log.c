@@ -7,7 +7,7 @@
 
 static DW_COLD int refuse_reader(void)
 {
-    return dw_fail(DWAL_EREADONLY, "this log is open read-only: open it with DWAL_WRITE to append or trim");
+    return dw_fail(DWAL_EREADONLY, "this log is open read-only");
 }
 
 static DW_COLD int refuse_null(void)
@@ -31,8 +31,7 @@ int dwal_try_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, ui
     if (!entry)
         return refuse_null();
     int result = dw_writer_append(&log->writer, entry, 1, DW_APPEND_NO_WAIT, lsn, end);
-    return result == DWAL_EFULL ? dw_fail(DWAL_EFULL, "there is no room for the entry now: append again later")
-                                : result;
+    return result == DWAL_EFULL ? dw_fail(DWAL_EFULL, "there is no room for the entry now") : result;
 }
 
 int dwal_append_batch(dwal *log, const struct dwal_entry *entries, size_t count, uint64_t *lsns, uint64_t *end)

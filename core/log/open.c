@@ -302,12 +302,9 @@ int dwal_open(const char *path, const struct dwal_options *options, dwal **log)
                      options->is_unsafe_buffered;
     int result = dw_disk_posix_open(path, is_unsafe, &setup.disk);
     if (result == -ENOENT || result == -ENOTDIR)
-        return dw_fail(DWAL_ENOLOG, "%s is not a directory with a log: create one first, or correct the path", path);
+        return dw_fail(DWAL_ENOLOG, "%s is not a directory with a log", path);
     if (result == -EOPNOTSUPP || result == -EINVAL)
-        return dw_fail(DWAL_EUNSUPPORTED,
-                       "%s lies on a file system without direct I/O, or on a network: use another "
-                       "place",
-                       path);
+        return dw_fail(DWAL_EUNSUPPORTED, "%s lies on a file system without direct I/O, or on a network", path);
     if (result < 0)
         return dw_fail_system(result, "opening %s failed", path);
     result = dw_log_open_on(&setup, options, log);

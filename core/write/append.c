@@ -31,13 +31,12 @@ static DW_NODISCARD int wait_for_space(struct dw_writer *writer, uint64_t end, e
         if (dw_store_space(store) >= end)
             result = 0;
         else if (dw_durable_failure(&writer->durable) != 0)
-            result = dw_fail(DWAL_EFAILED, "the log stopped at an earlier error: see dwal_failure");
+            result = dw_fail(DWAL_EFAILED, "the log stopped at an earlier error");
         else if (dw_store_is_exhausted(store))
-            result = dw_fail(DWAL_EEXHAUSTED, "all volume numbers of this log are used up: start a new log");
+            result = dw_fail(DWAL_EEXHAUSTED, "all volume numbers of this log are used up");
         else if (dw_store_is_out_of_space(store))
             result = dw_fail_at(DWAL_ENOSPACE, DWAL_NO_VOLUME, DWAL_NO_LSN, dw_store_space(store),
-                                "no volume is ready and none can be made: the log's space ends at lsn %llu; trim the "
-                                "log or free space",
+                                "no volume is ready and none can be made: the log's space ends at lsn %llu",
                                 (unsigned long long)dw_store_space(store));
         else if (flags == DW_APPEND_NO_WAIT || writer->options.is_single_stepped)
             result = DWAL_EFULL;
@@ -57,10 +56,10 @@ static DW_COLD DW_NODISCARD int reserve_slow(struct dw_writer *writer, uint64_t 
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     for (;;) {
         if (dw_durable_failure(&writer->durable) != 0)
-            return dw_fail(DWAL_EFAILED, "the log stopped at an earlier error: see dwal_failure");
+            return dw_fail(DWAL_EFAILED, "the log stopped at an earlier error");
         uint64_t end;
         if (dw_add_overflows(tail, size, &end))
-            return dw_fail(DWAL_EEXHAUSTED, "the log's positions are used up: start a new log");
+            return dw_fail(DWAL_EEXHAUSTED, "the log's positions are used up");
         if (end > dw_store_space(writer->store)) {
             int result = wait_for_space(writer, end, flags);
             if (result < 0)
