@@ -253,14 +253,14 @@ static int tear_down(struct dwal *log, bool is_clean, uint64_t end)
     dw_free(log->damage.items);
     pthread_mutex_destroy(&log->follow_mutex);
     pthread_mutex_destroy(&log->readers_mutex);
-    dw_free(log);
+    dw_free_io(log);
     return result;
 }
 
 int dw_log_open_on(const struct dw_log_setup *setup, const struct dwal_options *given, struct dwal **out)
 {
     *out = NULL;
-    struct dwal *log = dw_alloc(sizeof *log);
+    struct dwal *log = dw_alloc_io(sizeof *log, DW_CACHE_LINE); /* its counters have cache lines of their own */
     if (!log)
         return dw_fail(DWAL_EMEMORY, "no memory for a log's handle");
     pthread_mutex_init(&log->follow_mutex, NULL);
