@@ -20,7 +20,8 @@ static uint64_t most_in_flight(const struct dw_recovery *r)
 static bool is_misdirected(const struct dw_recovery *r, const struct dw_block_look *look)
 {
     uint32_t belongs = dw_volume_of_block(r->geometry, look->info.block);
-    if (belongs >= look->volume)
+    bool is_same_index = look->info.block % r->geometry->data_blocks == look->block % r->geometry->data_blocks;
+    if (belongs >= look->volume || !is_same_index)
         return true;
     for (size_t i = 0; i < r->count; i++)
         if (r->row[i].number == belongs)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "alloc/alloc.h"
+#include "base/assert.h"
 #include "core/base/error.h"
 #include "core/read/recovery.h"
 #include "core/store/names.h"
@@ -136,7 +137,7 @@ static uint64_t end_of_predecessor(const struct dw_recovery *r, const struct dw_
 static size_t follow(struct dw_recovery *r, uint32_t number, size_t capacity)
 {
     size_t at = capacity;
-    while (at > 0) {
+    for (;;) {
         struct dw_volume *volume = dw_store_find(r->store, number);
         if (!volume) {
             dw_recovery_find(r, DW_FACT_MISSING, number, DWAL_NO_LSN, dw_first_lsn_of_volume(r->geometry, number),
@@ -145,6 +146,7 @@ static size_t follow(struct dw_recovery *r, uint32_t number, size_t capacity)
         }
         if (!judge_volume(r, volume))
             return at;
+        dw_assert(at > 0); /* numbers only fall, and each has one row */
         at--;
         r->links[at] = (struct dw_link){.volume = volume};
         r->row[at] = (struct dw_stretch){.number = number, .end = dw_end_lsn_of_volume(r->geometry, number)};
@@ -154,7 +156,6 @@ static size_t follow(struct dw_recovery *r, uint32_t number, size_t capacity)
             return at;
         number = volume->header.predecessor; /* smaller than this one: the decoder saw to that */
     }
-    return at;
 }
 
 /* Join a volume to the one before it: how does that one end, and does its TOC agree? */

@@ -163,7 +163,8 @@ static int judge(struct dw_recovery *r)
             return result;
     }
     dw_recovery_report(r, decision);
-    if (decision->about == DW_FACT_COVERED && r->stop.link < r->count && r->options->damage)
+    bool is_walked = r->walk.source != NULL && !r->is_clean_quick;
+    if (decision->about == DW_FACT_COVERED && r->stop.link < r->count && r->options->damage && is_walked)
         result = dw_recovery_tell_rest(r);
     return result;
 }

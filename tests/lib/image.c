@@ -453,7 +453,10 @@ struct dw_disk *dw_image_disk(const struct dw_image *image)
     dw_assert(result == 0);
     for (size_t i = 0; i < image->unreadable_count; i++) {
         char name[32];
-        snprintf(name, sizeof name, "%010" PRIu32 ".vol", image->unreadable[i].volume);
+        uint32_t number = image->unreadable[i].volume;
+        if (image->unreadable[i].offset >= image->volumes[number - image->shape.first_volume].size)
+            continue; /* the file was cut short before it */
+        snprintf(name, sizeof name, "%010" PRIu32 ".vol", number);
         struct dw_sim_damage damage = {
             .kind = DW_SIM_UNREADABLE, .name = name, .offset = image->unreadable[i].offset, .size = 512};
         result = dw_sim_damage(disk, &damage);
