@@ -320,6 +320,9 @@ enum dw_walk_event dw_walk_next(struct dw_walk *walk)
             walk->is_block_due = false;
             return DW_WALK_BLOCK;
         }
+        /* A record that ran on over the stop has ended: what follows it is not asked for. */
+        if (walk->has_block && !walk->is_inside && walk->block.block >= walk->stop_block)
+            walk->is_ended = true;
         if (walk->is_ended)
             return DW_WALK_END;
         if (walk->has_block && walk_records(walk))

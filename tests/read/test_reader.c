@@ -207,6 +207,54 @@ static void reading_starts_at_the_trim_point(void **state)
     dw_image_free(image);
 }
 
+static void what_was_read_ahead_before_it_was_durable_is_read_again(void **state)
+{
+    (void)state;
+    struct dw_image *image = small();
+    uint8_t late[4096];
+    struct dw_file *file;
+    struct dwal_record record;
+    dw_image_fill(image, 7);
+    memcpy(late, dw_image_block(image, 5), sizeof late);
+    dw_image_lose(image, 5);
+    dw_reader_kit_open(&kit, image, 65536);
+    kit.durable = 5;
+    dw_reader_kit_expect_from(&kit, 0, true);
+    assert_int_equal(dw_reader_next(kit.reader, &record), DWAL_EEND);
+    memcpy(dw_image_block(image, 5), late, sizeof late);
+    assert_int_equal(kit.disk->ops->open(kit.disk, "0000000000.vol", DW_OPEN_WRITE, &file), 0);
+    assert_int_equal(dw_file_write(file, dw_image_block(image, 5), 4096, dw_place_of_block(&image->geometry, 5)), 0);
+    dw_file_close(file);
+    kit.durable = 7;
+    dw_reader_kit_expect_next(&kit, &image->entries[5], true);
+    dw_reader_kit_expect_next(&kit, &image->entries[6], true);
+    dw_reader_kit_close(&kit);
+    dw_image_free(image);
+}
+
+static void a_block_that_says_something_else_than_the_record_before_it_is_damage(void **state)
+{
+    (void)state;
+    struct dw_image *image = small();
+    struct dwal_record record;
+    dw_image_append(image, 0, 5000);
+    dw_image_append(image, 0, 500);
+    dw_image_append(image, 0, 500);
+    dw_image_seal(image);
+    struct dw_block_info info;
+    const struct dw_geometry *g = &image->geometry;
+    uint8_t *block = dw_image_block(image, 1);
+    assert_int_equal(dw_block_header_decode(g, &image->identity, block, 1, &info), DW_DECODED_OK);
+    info.first_record = dw_offset_of_lsn(g, image->entries[2].lsn);
+    dw_block_header_encode(&image->identity, &info, 0, block);
+    dw_reader_kit_open(&kit, image, 16384);
+    assert_int_equal(dw_reader_next(kit.reader, &record), 0);
+    assert_int_equal(dw_reader_data(kit.reader, &record, NULL), DWAL_ECORRUPT);
+    assert_int_equal(dw_reader_next(kit.reader, &record), DWAL_ECORRUPT);
+    dw_reader_kit_close(&kit);
+    dw_image_free(image);
+}
+
 static void damage_is_named_and_what_is_before_and_behind_can_be_read(void **state)
 {
     (void)state;
@@ -360,6 +408,8 @@ int main(void)
         cmocka_unit_test(recent_blocks_come_from_the_ring),
         cmocka_unit_test(skipped_data_is_not_read_from_the_device),
         cmocka_unit_test(reading_starts_at_the_trim_point),
+        cmocka_unit_test(what_was_read_ahead_before_it_was_durable_is_read_again),
+        cmocka_unit_test(a_block_that_says_something_else_than_the_record_before_it_is_damage),
         cmocka_unit_test(damage_is_named_and_what_is_before_and_behind_can_be_read),
         cmocka_unit_test(a_damaged_length_costs_no_memory),
         cmocka_unit_test(no_flipped_bit_is_ever_read_as_content),

@@ -140,6 +140,35 @@ static void a_block_in_the_place_of_another_is_misdirected(void **state)
     dw_image_free(image);
 }
 
+static void a_block_of_a_number_long_gone_in_another_place_is_misdirected(void **state)
+{
+    (void)state;
+    struct dw_image *image = recycled();
+    dw_image_fill(image, 6);
+    uint64_t first = dw_first_block_of_volume(&image->geometry, 4);
+    memcpy(dw_image_block(image, first + 6), dw_image_block(image, first + 9), 4096); /* of an earlier use, index 9 */
+    run(image);
+    expect(DWAL_VERDICT_MISDIRECTED, 3);
+    dw_image_free(image);
+}
+
+static void a_bad_tag_before_a_torn_record_does_not_move_the_break(void **state)
+{
+    (void)state;
+    struct dw_image *image = recycled();
+    dw_image_append(image, 0, 2000);
+    uint64_t cut = dw_image_append(image, 0, 9000);
+    dw_image_seal(image);
+    uint64_t first = dw_block_of_lsn(&image->geometry, cut);
+    dw_image_flip_tag(image, first, 2); /* in the first record, which is sound */
+    dw_image_lose_sector(image, first + 2, 1);
+    run(image);
+    expect(DWAL_VERDICT_TORN, 5);
+    dw_recover_kit_expect_end(&kit, cut);
+    assert_int_equal(kit.recovered.report.break_block, first + 2);
+    dw_image_free(image);
+}
+
 static void an_unreadable_sector_that_a_witness_covers_is_refused_by_name(void **state)
 {
     (void)state;
@@ -193,6 +222,8 @@ int main(void)
         TEST(the_last_block_lost_whole_before_any_witness_cannot_be_told),
         TEST(a_garbled_sector_at_the_end_is_uncertain),
         TEST(a_block_in_the_place_of_another_is_misdirected),
+        TEST(a_block_of_a_number_long_gone_in_another_place_is_misdirected),
+        TEST(a_bad_tag_before_a_torn_record_does_not_move_the_break),
         TEST(an_unreadable_sector_that_a_witness_covers_is_refused_by_name),
         TEST(an_unreadable_sector_at_the_end_is_refused_unless_tolerant),
         TEST(an_impossible_header_is_a_contradiction),

@@ -213,6 +213,8 @@ static void the_sound_records_of_a_torn_block_are_kept(void **state)
     expect(DWAL_VERDICT_TORN, 5);
     dw_recover_kit_expect_end(&kit, cut);
     assert_int_equal(kit.recovered.settlement.tocs[0].toc.entry_count, 1);
+    /* The rest of the block was not durable: a watermark that covered it would refuse the same evidence next time. */
+    assert_int_equal(kit.recovered.settlement.durable_block, dw_block_of_lsn(&image->geometry, cut));
     dw_image_free(image);
 }
 

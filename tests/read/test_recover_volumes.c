@@ -201,6 +201,53 @@ static void a_record_over_volumes_is_kept_or_dropped_whole(void **state)
     dw_image_free(image);
 }
 
+static void metadata_over_blocks_and_volumes_is_checked_like_data(void **state)
+{
+    (void)state;
+    struct dw_image *image = small();
+    dw_image_fill(image, 14);
+    uint64_t lsn = dw_image_append(image, 9000, 5000);
+    dw_image_append(image, 4100, 0);
+    dw_image_seal(image);
+    run(image);
+    expect(DWAL_VERDICT_END, 6);
+    dw_recover_kit_expect_end(&kit, image->tail);
+    dw_image_flip_payload(image, dw_block_of_lsn(&image->geometry, lsn) + 1, 5);
+    run(image);
+    expect(DWAL_VERDICT_CORRUPT, 1);
+    assert_int_equal(kit.recovered.end, lsn);
+    dw_image_free(image);
+}
+
+static void a_toc_that_goes_beyond_the_cut_is_a_contradiction(void **state)
+{
+    (void)state;
+    struct dw_image *image = recycled();
+    dw_image_fill(image, 6);
+    uint64_t cut = image->tail;
+    dw_image_cut(image, cut, 5);
+    dw_image_toc(image, 4);
+    run(image);
+    expect(DWAL_VERDICT_CORRUPT, 13);
+    dw_image_free(image);
+}
+
+static void a_closed_log_whose_older_volume_lost_its_toc_is_scanned_there(void **state)
+{
+    (void)state;
+    struct dw_image *image = small();
+    dw_image_fill(image, 20);
+    dw_image_toc(image, 0);
+    dw_image_close(image);
+    dw_image_flip(image, 0, dw_place_of_toc(&image->geometry) + 60, 0);
+    run(image);
+    expect(DWAL_VERDICT_CLEAN, 7);
+    assert_true(kit.recovered.report.is_repairable);
+    assert_int_equal(dw_recover_kit_toc(&kit, 0)->toc.entry_count, 16);
+    assert_int_equal(kit.recovered.settlement.tail_entry_count, 4);
+    dw_image_free(image);
+}
+
 static void a_batch_that_began_volumes_ago_is_dropped_from_its_start(void **state)
 {
     (void)state;
@@ -270,6 +317,26 @@ static void a_damaged_toc_in_the_middle_is_made_again(void **state)
     dw_image_free(image);
 }
 
+static void a_damaged_toc_is_made_again_when_a_batch_goes_on_behind_its_volume(void **state)
+{
+    (void)state;
+    struct dw_image *image = small();
+    dw_image_fill(image, 14);
+    for (int i = 0; i < 25; i++)
+        dw_image_append_more(image, 0, 4000);
+    dw_image_append(image, 0, 4000);
+    dw_image_fill(image, 3);
+    dw_image_toc(image, 0);
+    dw_image_toc(image, 1);
+    uint64_t count = dw_image_volume(image, 0)->bytes[dw_place_of_toc(&image->geometry) + 64];
+    dw_image_flip(image, 0, dw_place_of_toc(&image->geometry) + 60, 0);
+    run(image);
+    expect(DWAL_VERDICT_END, 6);
+    assert_int_equal(dw_recover_kit_toc(&kit, 0)->toc.entry_count, count);
+    assert_int_equal(kit.recovered.settlement.toc_count, 1);
+    dw_image_free(image);
+}
+
 static void a_toc_that_contradicts_the_blocks_is_found_by_a_full_scan(void **state)
 {
     (void)state;
@@ -309,108 +376,6 @@ static void a_full_scan_finds_damage_in_a_volume_that_has_its_toc(void **state)
     dw_image_free(image);
 }
 
-/* ---- after a recovery ---- */
-
-static void what_an_earlier_recovery_dropped_never_comes_back(void **state)
-{
-    (void)state;
-    struct dw_image *image = recycled();
-    image->lag = 3;
-    dw_image_fill(image, 6);
-    uint64_t cut = lsn_of_block(image, dw_first_block_of_volume(&image->geometry, 4) + 4);
-    dw_image_cut(image, cut, 6);
-    dw_image_fill(image, 3);
-    run(image);
-    expect(DWAL_VERDICT_END, 6);
-    dw_recover_kit_expect_end(&kit, image->tail);
-    dw_image_flip(image, 4, dw_place_of_toc(&image->geometry) + 60, 0); /* the cut volume loses its TOC */
-    run(image);
-    expect(DWAL_VERDICT_END, 6);
-    dw_recover_kit_expect_end(&kit, image->tail);
-    assert_int_equal(kit.recovered.report.entries, 7);
-    assert_int_equal(dw_recover_kit_toc(&kit, 4)->toc.flags, DW_TOC_CUT);
-    assert_int_equal(dw_recover_kit_toc(&kit, 4)->toc.end, cut);
-    assert_int_equal(dw_recover_kit_toc(&kit, 4)->toc.entry_count, 4);
-    dw_image_free(image);
-}
-
-static void damage_before_an_earlier_cut_is_corrupt(void **state)
-{
-    (void)state;
-    struct dw_image *image = recycled();
-    image->lag = 3;
-    dw_image_fill(image, 6);
-    uint64_t first = dw_first_block_of_volume(&image->geometry, 4);
-    dw_image_cut(image, lsn_of_block(image, first + 4), 6);
-    dw_image_flip(image, 4, dw_place_of_toc(&image->geometry) + 60, 0);
-    dw_image_lose(image, first + 3);
-    run(image);
-    expect(DWAL_VERDICT_CORRUPT, 1);
-    assert_int_equal(kit.recovered.error.block, first + 3);
-    dw_image_free(image);
-}
-
-static void a_recovery_interrupted_after_its_toc_is_done_again(void **state)
-{
-    (void)state;
-    struct dw_image *image = recycled();
-    dw_image_append(image, 0, 500);
-    uint64_t cut = dw_image_append(image, 0, 2500);
-    dw_image_seal(image);
-    dw_image_lose_sector(image, dw_block_of_lsn(&image->geometry, cut), 4);
-    dw_image_toc_as(image, 4, DW_TOC_CUT, cut);
-    run(image);
-    expect(DWAL_VERDICT_TORN, 5);
-    dw_recover_kit_expect_end(&kit, cut);
-    assert_int_equal(kit.recovered.settlement.next_number, 5);
-    dw_image_cut_header(image, cut, 5); /* ... and after the claim of the new volume */
-    run(image);
-    expect(DWAL_VERDICT_TORN, 5);
-    dw_recover_kit_expect_end(&kit, cut);
-    assert_true(dw_recover_kit_abandons(&kit, 5));
-    assert_int_equal(kit.recovered.settlement.next_number, 6);
-    dw_image_free(image);
-}
-
-static void a_recovery_interrupted_before_it_recycled_leaves_volumes_that_are_not_judged(void **state)
-{
-    (void)state;
-    struct dw_image *image = recycled();
-    image->lag = 3;
-    dw_image_fill(image, 18); /* volumes 4 and 5 */
-    dw_image_lose(image, dw_first_block_of_volume(&image->geometry, 4) + 15);
-    dw_image_cut(image, lsn_of_block(image, dw_first_block_of_volume(&image->geometry, 4) + 15), 6);
-    dw_image_fill(image, 2);
-    run(image);
-    expect(DWAL_VERDICT_END, 6);
-    dw_recover_kit_expect_end(&kit, image->tail);
-    assert_true(kit.recovered.settlement.is_continued);
-    assert_true(dw_recover_kit_abandons(&kit, 5));
-    memset(dw_image_volume(image, 5)->bytes, 0, 2 * 4096); /* half recycled */
-    run(image);
-    expect(DWAL_VERDICT_END, 6);
-    dw_image_free(image);
-}
-
-static void a_crash_before_anything_was_written_after_a_cut_cuts_at_the_same_place(void **state)
-{
-    (void)state;
-    struct dw_image *image = recycled();
-    dw_image_fill(image, 6);
-    uint64_t cut = image->tail;
-    dw_image_cut(image, cut, 5);
-    dw_image_fill(image, 1);
-    dw_image_lose_sector(image, dw_first_block_of_volume(&image->geometry, 5), 2);
-    run(image);
-    expect(DWAL_VERDICT_TORN, 5);
-    assert_int_equal(kit.recovered.settlement.tail, 4);
-    assert_int_equal(kit.recovered.settlement.cut, cut);
-    assert_true(dw_recover_kit_abandons(&kit, 5));
-    assert_int_equal(kit.recovered.settlement.next_number, 6);
-    assert_int_equal(kit.recovered.settlement.toc_count, 0);
-    dw_image_free(image);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,16 +392,15 @@ int main(void)
         TEST(another_logs_volume_is_foreign),
         TEST(one_bad_superblock_copy_is_repairable),
         TEST(a_record_over_volumes_is_kept_or_dropped_whole),
+        TEST(metadata_over_blocks_and_volumes_is_checked_like_data),
+        TEST(a_toc_that_goes_beyond_the_cut_is_a_contradiction),
+        TEST(a_closed_log_whose_older_volume_lost_its_toc_is_scanned_there),
         TEST(a_batch_that_began_volumes_ago_is_dropped_from_its_start),
         TEST(a_volume_without_its_toc_gets_one),
         TEST(a_damaged_toc_in_the_middle_is_made_again),
+        TEST(a_damaged_toc_is_made_again_when_a_batch_goes_on_behind_its_volume),
         TEST(a_toc_that_contradicts_the_blocks_is_found_by_a_full_scan),
         TEST(a_full_scan_finds_damage_in_a_volume_that_has_its_toc),
-        TEST(what_an_earlier_recovery_dropped_never_comes_back),
-        TEST(damage_before_an_earlier_cut_is_corrupt),
-        TEST(a_recovery_interrupted_after_its_toc_is_done_again),
-        TEST(a_recovery_interrupted_before_it_recycled_leaves_volumes_that_are_not_judged),
-        TEST(a_crash_before_anything_was_written_after_a_cut_cuts_at_the_same_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
