@@ -64,9 +64,11 @@ static int enter(struct dw_window *window, const struct spot *spot, uint32_t *si
     bool is_behind_seam = number > dw_volume_of_lsn(g, spot->record);
     if (is_behind_seam && number != window->number) {
         dw_window_ask_volume(window, number - 1);
-        if (window->successor == DW_VOLUME_NUMBER_NONE)
-            return DWAL_EEND;
-        if (window->successor != number || window->end != dw_first_lsn_of_volume(g, number))
+        uint32_t next;
+        int result = dw_window_next_volume(window, &next);
+        if (result)
+            return result;
+        if (next != number || window->end != dw_first_lsn_of_volume(g, number))
             return dw_parse_refuse(window, spot->record, "runs on where its volume was cut");
     }
     int result = dw_window_load(window, block);

@@ -103,7 +103,9 @@ static int settle_in_volume(struct dw_window *window, struct place *place)
             dw_window_ask_volume(window, number);
             if (place->lsn < window->end)
                 return 0;
-            next = window->successor; /* there is one: else the end would not be known */
+            int result = dw_window_next_volume(window, &next);
+            if (result)
+                return result;
         }
         place->lsn = dw_first_lsn_of_volume(g, next);
         place->start_block = DW_NO_BLOCK;
@@ -190,7 +192,9 @@ static int find(struct dw_reader *reader)
             reader->place.lsn = dw_max_u64(target, dw_lsn_of_block(g, block + 1)); /* never to be looked at again */
         }
         dw_window_ask_volume(window, number);
-        number = window->successor;
+        int result = dw_window_next_volume(window, &number);
+        if (result)
+            return result;
     }
     return at_end();
 }

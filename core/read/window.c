@@ -48,6 +48,20 @@ void dw_window_ask_volume(struct dw_window *window, uint32_t number)
     window->successor = dw_store_successor(window->store, number, &window->end);
 }
 
+int dw_window_next_volume(const struct dw_window *window, uint32_t *number)
+{
+    *number = window->successor;
+    if (window->successor != DW_VOLUME_NUMBER_NONE)
+        return 0;
+    if (window->end == UINT64_MAX)
+        return DWAL_EEND;
+    if (window->end < dw_store_first(window->store))
+        return dw_fail_at(DWAL_ETRIMMED, window->number, DWAL_NO_LSN, window->end,
+                          "what follows volume %" PRIu32 " was trimmed away", window->number);
+    return dw_fail_at(DWAL_ELOST, window->number, DWAL_NO_LSN, window->end,
+                      "the volume behind volume %" PRIu32 " is missing", window->number);
+}
+
 static int refuse_absent(const struct dw_window *window, uint64_t block)
 {
     const struct dw_source *source = &window->source;

@@ -44,5 +44,7 @@ uint64_t dw_window_durable_lsn(const struct dw_window *window);
 DW_NODISCARD int dw_window_load(struct dw_window *window, uint64_t block);
 /* Find out how volume `number` ends; kept until another one is asked for, and asked again while it has no end. */
 void dw_window_ask_volume(struct dw_window *window, uint32_t number);
+/* The volume behind the one last asked for. DWAL_EEND: none yet. DWAL_ETRIMMED, DWAL_ELOST: there was one. */
+DW_NODISCARD int dw_window_next_volume(const struct dw_window *window, uint32_t *number);
 
 #endif
