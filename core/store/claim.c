@@ -122,21 +122,17 @@ static int make_volume(struct dw_store *store, const struct dw_volume_info *info
     return result;
 }
 
-/* A longer name may need one more block of the directory: on a full disk the blank waits for that. All else that says "no
- * space" of a file that was written before is the device's failure. */
-static int refuse_claim(struct dw_store *store, const struct dw_volume_info *info, const struct dw_place *place,
-                        bool is_blank, int result)
+/* A shortage that left the blank a blank may heal. Any other one of a file that was written before is the device's failure,
+ * whatever its errno says elsewhere. */
+static int refuse_claim(struct dw_store *store, uint32_t number, bool is_blank, int result)
 {
-    if (is_blank && dw_is_no_space(result)) {
-        pthread_mutex_lock(&store->mutex);
-        dw_blanks_push(store, place);
-        pthread_mutex_unlock(&store->mutex);
-    } else if (dw_is_no_space(result)) {
-        return dw_fail_device_at(result, info->number, DWAL_NO_LSN, DWAL_NO_LSN,
-                                 "making volume %u of %s out of a blank failed", info->number, store->disk->path);
-    }
-    return dw_fail_system_at(result, info->number, DWAL_NO_LSN, DWAL_NO_LSN,
-                             "making volume %u of %s out of a blank failed", info->number, store->disk->path);
+    const char *path = store->disk->path;
+    store->is_claim_blocked = is_blank && dw_is_shortage(result);
+    if (!is_blank && dw_is_shortage(result))
+        return dw_fail_device_at(result, number, DWAL_NO_LSN, DWAL_NO_LSN,
+                                 "making volume %u of %s out of a blank failed", number, path);
+    return dw_fail_system_at(result, number, DWAL_NO_LSN, DWAL_NO_LSN, "making volume %u of %s out of a blank failed",
+                             number, path);
 }
 
 static struct dw_row *add_claimed_row(struct dw_store *store, const struct dw_volume_info *info,
@@ -144,18 +140,25 @@ static struct dw_row *add_claimed_row(struct dw_store *store, const struct dw_vo
 {
     pthread_mutex_lock(&store->mutex);
     struct dw_row *row = dw_table_add(store, info->number, place);
-    if (row) {
-        row->volume.header = *info;
-        row->volume.header_verdict = DW_DECODED_OK;
-        row->volume.is_header_doubled = true;
-        row->volume.file = file;
-        row->is_writable = row->is_held = true;
-        row->is_in_chain = true;
-        row->state = DW_ROW_ACTIVE;
-        store->open_count++;
-    }
+    dw_assert(row != NULL); /* it was reserved */
+    row->volume.header = *info;
+    row->volume.header_verdict = DW_DECODED_OK;
+    row->volume.is_header_doubled = true;
+    row->volume.file = file;
+    row->is_writable = row->is_held = true;
+    row->is_in_chain = true;
+    row->state = DW_ROW_ACTIVE;
+    store->open_count++;
     pthread_mutex_unlock(&store->mutex);
     return row;
+}
+
+/* A longer name may need one more block of the directory, which a full disk does not have. */
+static void keep_blank(struct dw_store *store, const struct dw_place *place)
+{
+    pthread_mutex_lock(&store->mutex);
+    dw_blanks_push(store, place);
+    pthread_mutex_unlock(&store->mutex);
 }
 
 int dw_claim_volume(struct dw_store *store, const struct dw_volume_info *info, struct dw_row **row)
@@ -163,23 +166,24 @@ int dw_claim_volume(struct dw_store *store, const struct dw_volume_info *info, s
     struct dw_place place;
     struct dw_file *file;
     *row = NULL;
-    bool is_blank = false;
-    int result = take_blank(store, &place, &file);
-    if (result == 0 && !file)
+    pthread_mutex_lock(&store->mutex);
+    bool has_row = dw_table_reserve(store);
+    pthread_mutex_unlock(&store->mutex);
+    int result = has_row ? take_blank(store, &place, &file) : -ENOMEM;
+    if (result != 0)
+        return refuse_claim(store, info->number, true, result);
+    store->is_claim_blocked = false;
+    if (!file)
         return 0;
-    if (result == 0)
-        result = make_volume(store, info, &place, file, &is_blank);
+    bool is_blank;
+    result = make_volume(store, info, &place, file, &is_blank);
     if (result != 0) {
-        if (file)
-            store->places->ops->shut(store->places, file);
-        return refuse_claim(store, info, &place, is_blank, result);
+        store->places->ops->shut(store->places, file);
+        if (is_blank)
+            keep_blank(store, &place);
+        return refuse_claim(store, info->number, is_blank, result);
     }
     *row = add_claimed_row(store, info, &place, file);
-    if (!*row) {
-        store->places->ops->shut(store->places, file);
-        return dw_fail_at(DWAL_EMEMORY, info->number, DWAL_NO_LSN, DWAL_NO_LSN, "no memory for the row of volume %u",
-                          info->number);
-    }
     store->last_number = info->number;
     atomic_fetch_add_explicit(&store->claimed, 1, memory_order_relaxed);
     return 0;

@@ -6,6 +6,8 @@
  * Failure: no space for a blank is no failure of the log: the temporary goes, appenders are told once the blanks are used
  * up, and it is tried again every 100 ms and whenever a volume was retired. Anything else stops the store.
  * Closing: the thread is gone before dw_store_close. */
+#include <string.h>
+
 #include "base/bits.h"
 #include "core/store/state.h"
 
@@ -76,9 +78,8 @@ static int claim_next(struct dw_store *store, bool *is_worked)
         .geometry = *dw_store_geometry(store),
     };
     struct dw_row *row;
-    int result = dw_claim_volume(store, &info, &row);
     bool was_blocked = store->is_claim_blocked;
-    store->is_claim_blocked = result == DWAL_ENOSPACE;
+    int result = dw_claim_volume(store, &info, &row);
     if (store->is_claim_blocked) {
         if (!was_blocked)
             dw_store_tell(store, DWAL_EVENT_WARNING, "%s", dwal_last_error()->text);
@@ -168,11 +169,12 @@ static void pace(struct dw_store *store, uint64_t now, uint64_t bytes)
     store->making.not_before_ns = rate == 0 ? 0 : now + (uint64_t)((double)bytes * 1e9 / (double)rate);
 }
 
-static int met_no_space(struct dw_store *store, uint64_t now, uint64_t *wait_ns)
+static int met_shortage(struct dw_store *store, int why, uint64_t now, uint64_t *wait_ns)
 {
+    char text[128];
     if (!store->making.is_blocked)
-        dw_store_tell(store, DWAL_EVENT_WARNING, "no space for one more volume in %s; %u blanks are left",
-                      store->disk->path, store->blank_count);
+        dw_store_tell(store, DWAL_EVENT_WARNING, "no space for one more volume in %s (%s); %u blanks are left",
+                      store->disk->path, strerror_r(-why, text, sizeof text), store->blank_count);
     store->making.is_blocked = true;
     store->making.retry_ns = now + DW_SPACE_RETRY_NS;
     *wait_ns = dw_min_u64(*wait_ns, DW_SPACE_RETRY_NS);
@@ -198,7 +200,7 @@ static int fill_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
     bool is_made;
     int result = dw_blank_make(store, &is_made);
     if (dw_is_shortage(result))
-        return met_no_space(store, now, wait_ns);
+        return met_shortage(store, result, now, wait_ns);
     if (result != 0)
         return dw_fail_system(result, "a blank volume cannot be made in %s", store->disk->path);
     *is_worked = true;

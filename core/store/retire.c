@@ -131,7 +131,7 @@ int dw_retire_row(struct dw_store *store, struct dw_row *row, bool *is_retired)
     if (is_pinned)
         return 0;
     int result = take_from_readers(store, row);
-    if (result == -EAGAIN) {
+    if (result == -EAGAIN || dw_is_shortage(result)) { /* a reader elsewhere, or no descriptor or memory for now */
         give_back(store, row, state);
         return 0;
     }

@@ -77,6 +77,7 @@ struct dw_store {
     pthread_mutex_t mutex;
     struct dw_row **rows; /* rising by number */
     size_t row_count, row_capacity;
+    struct dw_row *spare_row; /* for the next dw_table_add, or NULL */
     struct dw_place *blanks;
     uint32_t blank_count;
     char **strangers;
@@ -92,7 +93,7 @@ struct dw_store {
     struct dw_row *full_list;
     uint32_t last_number; /* last claimed volume */
     uint64_t claim_retry_ns;
-    bool is_claim_blocked; /* the last claim met no space */
+    bool is_claim_blocked; /* the last claim met a shortage */
 
     atomic_bool is_retire_due; /* set: trim, unpin; cleared: maker. acquire/release; pairs: STORE-RETIRE */
     atomic_bool is_failed;     /* set once: any; read: any. pairs: STORE-FAILED */
@@ -167,6 +168,8 @@ DW_NODISCARD int dw_superblock_write(struct dw_store *store, struct dw_superbloc
 /* ---- table.c: all under `mutex` ---- */
 struct dw_row *dw_table_find(const struct dw_store *store, uint32_t number);
 size_t dw_table_lower_bound(const struct dw_store *store, uint32_t number);
+/* Make sure that the next dw_table_add finds memory. false: there is none. */
+DW_NODISCARD bool dw_table_reserve(struct dw_store *store);
 /* A new row in its order; the file is not open. NULL: no memory. */
 struct dw_row *dw_table_add(struct dw_store *store, uint32_t number, const struct dw_place *place);
 void dw_table_remove(struct dw_store *store, struct dw_row *row); /* closes its file and frees it */
@@ -190,15 +193,15 @@ static inline bool dw_is_no_space(int result)
 {
     return result == -ENOSPC || result == -EDQUOT || result == -EFBIG;
 }
-static inline bool dw_is_shortage(int result) /* may heal: no failure of the log */
+static inline bool dw_is_shortage(int result) /* of this process or of the disk: may heal, no failure of the log */
 {
-    return dw_is_no_space(result) || result == -ENOMEM;
+    return dw_is_no_space(result) || result == -ENOMEM || result == -EMFILE || result == -ENFILE;
 }
 
 /* ---- claim.c ---- */
 /* Turn a blank into volume `info->number`: header and copy, name, all durable. The row is in the table, its file open and
- * locked; the superblock does not know it yet. 0 with *row NULL: there is no blank that could be had. DWAL_ENOSPACE: no
- * space for the name; the blank still is one. */
+ * locked; the superblock does not know it yet. 0 with *row NULL: there is no blank that could be had. An error with
+ * is_claim_blocked set is a shortage that may heal; the blank still is one. */
 DW_NODISCARD int dw_claim_volume(struct dw_store *store, const struct dw_volume_info *info, struct dw_row **row);
 /* Open a row's file for writing with the writer's lock (again, when it was open for reading). */
 DW_NODISCARD int dw_row_open_writable(struct dw_store *store, struct dw_row *row);

@@ -43,13 +43,21 @@ static bool make_room(struct dw_store *store)
     return true;
 }
 
-struct dw_row *dw_table_add(struct dw_store *store, uint32_t number, const struct dw_place *place)
+bool dw_table_reserve(struct dw_store *store)
 {
     if (!make_room(store))
+        return false;
+    if (!store->spare_row)
+        store->spare_row = dw_alloc(sizeof *store->spare_row);
+    return store->spare_row != NULL;
+}
+
+struct dw_row *dw_table_add(struct dw_store *store, uint32_t number, const struct dw_place *place)
+{
+    if (!dw_table_reserve(store))
         return NULL;
-    struct dw_row *row = dw_alloc(sizeof *row);
-    if (!row)
-        return NULL;
+    struct dw_row *row = store->spare_row;
+    store->spare_row = NULL;
     size_t at = dw_table_lower_bound(store, number);
     dw_assert(at == store->row_count || store->rows[at]->volume.number != number);
     memmove(&store->rows[at + 1], &store->rows[at], (store->row_count - at) * sizeof(struct dw_row *));
@@ -93,7 +101,9 @@ void dw_table_clear(struct dw_store *store)
         dw_row_shut(store, store->rows[i]);
         dw_free(store->rows[i]);
     }
+    dw_free(store->spare_row);
     dw_free(store->rows);
+    store->spare_row = NULL;
     store->rows = NULL;
     store->row_count = store->row_capacity = 0;
 }
