@@ -55,6 +55,7 @@ static const struct fault faults[] = {
     {"EINTR", DW_FAULT_ANY_WRITE | DW_FAULT_SYNC | DW_FAULT_READ, DW_FAULT_BEFORE, -EINTR, 0, 0, false},
     {"EAGAIN", DW_FAULT_LOCK, DW_FAULT_BEFORE, -EAGAIN, 0, 0, false},
     {"EROFS", DW_FAULT_ANY_CHANGE, DW_FAULT_BEFORE, -EROFS, 0, 0, false},
+    {"EMFILE", DW_FAULT_OPEN, DW_FAULT_BEFORE, -EMFILE, 0, 0, false},
     {"ENOMEM", DW_FAULT_QUEUE_CREATE | DW_FAULT_OPEN, DW_FAULT_BEFORE, -ENOMEM, 0, 0, false},
     {"the file seems to end", DW_FAULT_READ, DW_FAULT_HALF_WAY, 0, 0, 0, false},
     {"the file seems to end in the middle", DW_FAULT_READ, DW_FAULT_HALF_WAY, 0, 4096, 0, false},
@@ -237,6 +238,10 @@ static void check_outcome(const struct run *run, const struct fault *fault, unsi
     const struct dw_story *story = run->story;
     if (fault->is_harmless && (story->errors != 0 || story->failed != 0))
         fail_msg("a late write is no error (%s)", dw_story_context);
+    bool is_short = fault->error == -ENOSPC || fault->error == -EMFILE || fault->error == -ENOMEM;
+    unsigned can_wait = DW_FAULT_OPEN | DW_FAULT_WRITE | DW_FAULT_RENAME | DW_FAULT_ALLOCATE;
+    if (is_short && (kind & can_wait) && story->failed != 0)
+        fail_msg("a shortage stopped the log: \"%s\" (%s)", story->cause.text, dw_story_context);
     bool is_read_only_fault = (kind & (DW_FAULT_READ | DW_FAULT_SIZE | DW_FAULT_LIST)) != 0;
     if (story->failed > 0 && story->cause.system_code != -fault->error && !is_read_only_fault)
         fail_msg("the cause \"%s\" does not carry the system's code %d (%s)", story->cause.text, -fault->error,
