@@ -58,7 +58,7 @@ struct dwal_report {
     uint64_t dropped_blocks, dropped_bytes; /* unfinished writes behind the cut */
     uint64_t entries;                       /* counted by verify and scan; by open only as far as it read */
     uint64_t volumes;
-    uint64_t blocks_read; /* device reads, in blocks */
+    uint64_t blocks_read; /* blocks read to find the end; the two reads of each volume at load come on top */
     uint64_t findings;    /* calls of the damage callback */
     char text[240];       /* the verdict in one sentence, with place and reason */
 };
