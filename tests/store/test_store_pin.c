@@ -358,13 +358,13 @@ static void child_writes(struct child *child)
     if (dw_disk_posix_open(path, false, &own) != 0)
         _exit(1);
     dw_kit_init(&kit, own, 0);
-    if (dw_kit_load(&kit) != 0 || dw_kit_recover(&kit, true) != 0)
+    if (dw_kit_load(&kit) != 0 || dw_kit_recover(&kit, true) != 0 || dw_kit_roll(&kit) != 0)
         _exit(2);
     tell(child->from_child[1]);
     hear(child->to_child[0]);
-    struct timespec pause = {.tv_nsec = 80000000};
-    nanosleep(&pause, NULL);
-    if (dw_kit_roll(&kit) != 0)
+    struct timespec pause = {.tv_nsec = 50000000};
+    nanosleep(&pause, NULL); /* by now the parent has loaded, and waits */
+    if (dw_store_trim(kit.store, 77) != 0)
         _exit(4);
     _exit(0); /* as if killed */
 }
@@ -377,10 +377,14 @@ static void a_writer_that_ends_within_the_wait_lets_the_next_one_in(void **state
     assert_int_equal(dw_kit_load(&reader), 0);
     assert_true(dw_store_has_writer(reader.store));
     tell(child.to_child[1]);
-    assert_int_equal(dw_kit_load(&kit), 0); /* waits, and loads again what the other one did meanwhile */
-    assert_int_equal(dw_store_superblock(kit.store)->epoch, 1);
-    assert_true(dw_store_superblock(kit.store)->claimed >= 2);
-    assert_non_null(dw_store_find(kit.store, dw_store_superblock(kit.store)->claimed));
+    int result = DWAL_EBUSY;
+    for (int i = 0; i < 20 && result == DWAL_EBUSY; i++) /* a machine under load may take longer than the wait */
+        result = dw_kit_load(&kit);
+    assert_int_equal(result, 0);
+    assert_int_equal(dw_store_first(kit.store), 77); /* what was loaded before the wait was loaded again */
+    const struct dw_superblock_info *superblock = dw_store_superblock(kit.store);
+    assert_int_equal(superblock->epoch, 1);
+    assert_non_null(dw_store_find(kit.store, superblock->claimed));
     assert_int_equal(dw_kit_recover(&kit, true), 0);
     end_child(&child);
 }
