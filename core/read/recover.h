@@ -12,7 +12,8 @@
 struct dw_recover_options {
     bool is_tolerant;
     bool is_full;           /* verify: scan every block of every volume instead of trusting TOCs */
-    bool has_live_writer;   /* the end is the highest watermark seen; what lies beyond is not judged */
+    bool has_live_writer;   /* the end is the highest watermark seen; what lies beyond is not judged. A volume that the
+                             * writer retires meanwhile looks LOST: refresh the store and recover again */
     uint64_t min_lsn;       /* the caller's witness */
     int64_t look_ahead;     /* bytes to read beyond P; negative: all that remain */
     dwal_damage_fn *damage; /* may be NULL */
