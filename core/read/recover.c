@@ -144,9 +144,9 @@ static int gather(struct dw_recovery *r)
     if (result)
         return result;
     if (is_closed && !r->is_clean_quick && r->kept_end > superblock->clean_end)
-        dw_recovery_find(r, DW_FACT_NEWER, dw_volume_of_lsn(r->geometry, superblock->clean_end), DWAL_NO_LSN,
-                         superblock->clean_end, "records lie behind lsn %" PRIu64 ", where the log was closed",
-                         superblock->clean_end);
+        dw_recovery_find(r, DW_FACT_NEWER, dw_volume_of_lsn(r->geometry, superblock->clean_end),
+                         dw_recovery_block_behind(r, superblock->clean_end), superblock->clean_end,
+                         "records lie behind lsn %" PRIu64 ", where the log was closed", superblock->clean_end);
     find_covered(r);
     return 0;
 }

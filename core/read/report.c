@@ -92,14 +92,16 @@ static void say_end(const struct dw_recovery *r, const struct dw_decision *decis
         return;
     case DWAL_VERDICT_TORN:
         snprintf(text, size,
-                 "cut at lsn %" PRIu64 " (block %" PRIu64 ", volume %" PRIu32 "): %s; never acknowledged: %" PRIu64
-                 " blocks, %" PRIu64 " bytes",
-                 report->end, r->stop.block, report->break_volume, about, report->dropped_blocks,
+                 "cut at lsn %" PRIu64 ": %s; the row of blocks breaks at block %" PRIu64 " of volume %" PRIu32
+                 "; never acknowledged: %" PRIu64 " blocks, %" PRIu64 " bytes",
+                 report->end, about, r->stop.block, report->break_volume, report->dropped_blocks,
                  report->dropped_bytes);
         return;
     default:
-        snprintf(text, size, "%s%s%s", about, decision->is_refused ? "" : "; cut at lsn ",
-                 decision->is_refused ? "" : "the place named, as asked");
+        if (decision->is_refused)
+            snprintf(text, size, "%s", about);
+        else
+            snprintf(text, size, "%s; cut at lsn %" PRIu64 ", as asked", about, report->end);
         return;
     }
 }
