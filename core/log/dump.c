@@ -92,6 +92,11 @@ int dw_dump_read(struct dw_file *file, void *target, size_t size, uint64_t offse
     return result ? result : done == size ? 0 : -ENODATA;
 }
 
+const char *dw_dump_read_text(int result)
+{
+    return result == -ENODATA ? "the file ends before it" : strerror(-result);
+}
+
 /* The first `size` bytes of what lies at `offset`, a multiple of the smallest block. */
 static int read_start(struct dw_dump *dump, const char *name, uint64_t offset, size_t size, void *target)
 {
@@ -180,7 +185,7 @@ static void dump_superblock(struct dw_dump *dump)
         int result = read_start(dump, DW_NAME_SUPERBLOCK, offset, sizeof bytes, bytes);
         if (result) {
             dw_dump_tell(dump, DWAL_ITEM_SUPERBLOCK, offset, block_size, DWAL_NO_LSN, false, "cannot be read: %s",
-                         strerror(-result));
+                         dw_dump_read_text(result));
             continue;
         }
         enum dw_decoded verdict = dw_superblock_decode(bytes, sizeof bytes, &info);
@@ -200,7 +205,7 @@ static void dump_blank(struct dw_dump *dump, const struct entry *entry)
     const struct dw_identity *identity = dump->has_facts ? &dump->identity : NULL;
     if (result)
         dw_dump_tell(dump, DWAL_ITEM_BLANK, 0, entry->size, DWAL_NO_LSN, false, "cannot be read: %s",
-                     strerror(-result));
+                     dw_dump_read_text(result));
     else if (dw_volume_header_decode(NULL, identity, bytes, DW_VOLUME_NUMBER_NONE, &info) == DW_DECODED_OK)
         dw_dump_tell(dump, DWAL_ITEM_BLANK, 0, entry->size, DWAL_NO_LSN, true, "blank, was volume %" PRIu32,
                      info.number);

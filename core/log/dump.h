@@ -29,5 +29,6 @@ DW_NODISCARD int dw_dump_volume(struct dw_dump *dump, const char *name, uint32_t
 /* `size` bytes (a multiple of the file's alignment) at `offset` into aligned memory. 0, -ENODATA: the file ends before;
  * else what the device said. */
 DW_NODISCARD int dw_dump_read(struct dw_file *file, void *target, size_t size, uint64_t offset);
+const char *dw_dump_read_text(int result);
 
 #endif

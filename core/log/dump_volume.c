@@ -44,8 +44,7 @@ static void dump_header(struct volume *volume, uint32_t copy, void *block)
     int result = dw_dump_read(volume->file, block, size, offset);
     if (result) {
         dw_dump_tell(dump, DWAL_ITEM_VOLUME_HEADER, offset, size, DWAL_NO_LSN, false,
-                     "copy %" PRIu32 " cannot be read: %s", copy,
-                     result == -ENODATA ? "the file ends before it" : strerror(-result));
+                     "copy %" PRIu32 " cannot be read: %s", copy, dw_dump_read_text(result));
         return;
     }
     struct dw_volume_info info;
@@ -260,7 +259,7 @@ static void dump_toc(struct volume *volume)
     size_t size = dw_toc_area_size(volume->geometry);
     if (volume->area_result) {
         dw_dump_tell(dump, DWAL_ITEM_TOC, offset, size, DWAL_NO_LSN, false, "cannot be read: %s",
-                     volume->area_result == -ENODATA ? "the file ends before it" : strerror(-volume->area_result));
+                     dw_dump_read_text(volume->area_result));
         return;
     }
     struct dw_toc_info info;
