@@ -24,7 +24,7 @@
 /* ---- a disk ---- */
 struct dw_sim_options {
     uint64_t seed;
-    uint32_t alignment;             /* of files; 0: 512 */
+    uint32_t alignment;             /* of files, and the unit in which a failing write stops half way; 0: 512 */
     uint64_t capacity;              /* bytes of all files together; 0: no limit */
     bool is_manual;                 /* requests finish only by dw_sim_complete; else the seed decides */
     uint32_t complete_percent;      /* chance that a request finishes in one reap that does not wait; 0: 50; 100: all */

@@ -212,7 +212,7 @@ int dw_sim_write_end(struct dw_sim_disk *disk, struct dw_sim_write *write)
     }
     uint64_t applied = write->is_lost ? 0 : write->size;
     if (write->result && !write->is_done_all_the_same)
-        applied = dw_sim_below(&disk->random, write->size / DW_SIM_SECTOR_SIZE + 1) * DW_SIM_SECTOR_SIZE;
+        applied = dw_sim_below(&disk->random, write->size / disk->options.alignment + 1) * disk->options.alignment;
     int result = 0;
     if (applied)
         result = dw_sim_live_write(disk, write->file->inode, write->offset, applied, bytes_of(disk, write));

@@ -24,10 +24,13 @@ static uint64_t draw(struct dw_crash_life *life, uint64_t limit)
     return (z ^ (z >> 31)) % limit;
 }
 
-static void must(const struct dw_crash_life *life, int code, const char *what)
+/* True: it went well. */
+static bool must(const struct dw_crash_life *life, int code, const char *what)
 {
     if (code == 0)
-        return;
+        return true;
+    if (life->is_faulty)
+        return false;
     fprintf(stderr, "seed %" PRIu64 ": %s answered %s: %s\n", life->seed, what, dwal_error_name(code),
             dwal_last_error()->text);
     abort();
@@ -61,8 +64,9 @@ void dw_crash_life_create(struct dw_crash_life *life, uint64_t seed)
     static const uint8_t log_id[16] = {9, 8, 7, 6, 5, 4, 3, 2, 1};
     begin(life, seed);
     draw_options(life);
-    life->disk = dw_crash_disk(&(struct dw_sim_options){.seed = seed, .complete_percent = 30});
-    must(life, dw_log_create_on(life->disk, &dw_crash_clock, log_id, 0x87654321u, &life->options), "create");
+    life->disk = dw_crash_disk(
+        &(struct dw_sim_options){.seed = seed, .complete_percent = 30, .alignment = life->options.sector_size});
+    (void)must(life, dw_log_create_on(life->disk, &dw_crash_clock, log_id, 0x87654321u, &life->options), "create");
     dw_sim_mark(life->disk, DW_CRASH_CREATED, 0);
 }
 
@@ -115,6 +119,7 @@ enum dw_crash_fault dw_crash_life_open(struct dw_crash_life *life, struct dw_cra
         return fault;
     dw_crash_story_cut(&life->story, outcome->found);
     life->acked = outcome->end;
+    life->has_failed = false;
     life->segment_event = dw_sim_event_count(life->disk);
     dw_sim_mark(life->disk, DW_CRASH_OPENED, outcome->found);
     return fault;
@@ -125,8 +130,10 @@ void dw_crash_life_close(struct dw_crash_life *life)
     if (!life->log)
         return;
     dw_sim_mark(life->disk, DW_CRASH_CLOSING, 0);
-    must(life, dwal_close(life->log), "close");
+    bool is_closed = must(life, dwal_close(life->log), "close");
     life->log = NULL;
+    if (!is_closed)
+        return;
     if (life->story.count)
         dw_sim_mark(life->disk, DW_CRASH_ACKED, life->story.entries[life->story.count - 1].end);
     dw_sim_mark(life->disk, DW_CRASH_CLOSED, 0);
@@ -137,6 +144,7 @@ static void tell_acked(struct dw_crash_life *life)
 {
     uint64_t durable = dwal_durable(life->log);
     if (durable > life->acked) {
+        dw_assert(!life->has_failed); /* fail-stop: what is acknowledged after a failure is worth nothing */
         life->acked = durable;
         dw_sim_mark(life->disk, DW_CRASH_ACKED, durable);
     }
@@ -173,7 +181,8 @@ static void append(struct dw_crash_life *life, size_t count)
                           : dwal_append_batch(life->log, given, count, lsns, &end);
     if (code == DWAL_EFULL || code == DWAL_ENOSPACE) /* the workers must move first */
         return;
-    must(life, code, "append");
+    if (!must(life, code, "append"))
+        return;
     for (size_t i = 0; i < count; i++) {
         entries[i].lsn = lsns[i];
         entries[i].end = lsns[i] + 20 + entries[i].metadata_size + entries[i].data_size;
@@ -199,8 +208,8 @@ static void trim(struct dw_crash_life *life)
         return;
     uint64_t before = life->story.entries[chosen].lsn;
     dw_sim_mark(life->disk, DW_CRASH_TRIMMING, before);
-    must(life, dwal_trim(life->log, before), "trim");
-    dw_sim_mark(life->disk, DW_CRASH_TRIMMED, before);
+    if (must(life, dwal_trim(life->log, before), "trim"))
+        dw_sim_mark(life->disk, DW_CRASH_TRIMMED, before);
 }
 
 static void move(struct dw_crash_life *life)
@@ -211,9 +220,9 @@ static void move(struct dw_crash_life *life)
     else if (kind < 12)
         append(life, 2 + draw(life, BATCH_MAX - 1));
     else if (kind < 14 && life->story.count)
-        must(life, dwal_flush(life->log, life->story.entries[life->story.count - 1].end), "flush");
+        (void)must(life, dwal_flush(life->log, life->story.entries[life->story.count - 1].end), "flush");
     else if (kind < 15 && life->story.count)
-        must(life, dwal_sync(life->log, life->story.entries[life->story.count - 1].end), "sync");
+        (void)must(life, dwal_sync(life->log, life->story.entries[life->story.count - 1].end), "sync");
     else if (kind < 16)
         trim(life);
     else if (kind < 17) /* what the idle flusher's thread does after a while */
@@ -223,6 +232,8 @@ static void move(struct dw_crash_life *life)
     else
         dw_log_step_maker(life->log);
     tell_acked(life);
+    life->has_failed = dwal_failure(life->log, NULL) != 0;
+    dw_assert(life->is_faulty || !life->has_failed);
 }
 
 void dw_crash_life_move(struct dw_crash_life *life, uint32_t moves)

@@ -21,6 +21,8 @@ struct dw_crash_life {
     uint8_t *content;       /* one's own; that of earlier lives belongs to them */
     size_t content_used;
     uint32_t entry_size_max;
+    bool is_faulty;  /* the disk fails as planned: what the log answers may be an error */
+    bool has_failed; /* and it said that it stopped; from then on nothing more may be acknowledged */
 };
 
 /* A new disk and a new log on it, not open. The shape is drawn from the seed. */
