@@ -98,7 +98,8 @@ static uint32_t volume_of_next(const struct dw_crash_writer *writer)
 static bool is_toc_due(const struct run *run)
 {
     const struct dw_crash_writer *writer = run->writer;
-    return writer->durable_block >= dw_first_block_of_volume(&writer->geometry, run->toc_next + 1);
+    uint64_t early = writer->shape.sin == DW_CRASH_SIN_TOC_EARLY ? 1 : 0;
+    return writer->durable_block + early >= dw_first_block_of_volume(&writer->geometry, run->toc_next + 1);
 }
 
 static bool is_idle(const struct dw_crash_writer *writer)

@@ -255,13 +255,19 @@ bool dw_crash_writer_can_submit(const struct dw_crash_writer *writer, uint32_t c
            writer->flight_count < writer->shape.depth &&
            dw_volume_of_block(g, last) == dw_volume_of_block(g, writer->next_block) &&
            dw_volume_of_block(g, last) <= writer->claimed &&
-           last < writer->durable_block + writer->shape.in_flight_blocks;
+           (last < writer->durable_block + writer->shape.in_flight_blocks ||
+            writer->shape.sin == DW_CRASH_SIN_NO_LIMIT);
 }
 
 void dw_crash_writer_submit(struct dw_crash_writer *writer, uint32_t count)
 {
     const struct dw_geometry *g = &writer->geometry;
     uint32_t number = dw_volume_of_block(g, writer->next_block);
+    uint64_t watermark = writer->durable_block;
+    if (writer->shape.sin == DW_CRASH_SIN_WATERMARK_HIGH)
+        watermark = writer->next_block;
+    if (writer->shape.sin == DW_CRASH_SIN_WATERMARK_LOW)
+        watermark = 0;
     struct dw_crash_flight *flight = writer->flights;
     while (flight->is_used)
         flight++;
@@ -269,7 +275,7 @@ void dw_crash_writer_submit(struct dw_crash_writer *writer, uint32_t count)
     for (uint64_t block = writer->next_block; block < writer->next_block + count; block++) {
         const struct dw_crash_block *about = block_at(writer, block);
         struct dw_block_info info = {.block = block,
-                                     .watermark = writer->durable_block,
+                                     .watermark = watermark,
                                      .fill = about->fill,
                                      .first_record = about->first_record,
                                      .flags = about->is_marker ? DW_BLOCK_MARKER : 0};
@@ -281,8 +287,10 @@ void dw_crash_writer_submit(struct dw_crash_writer *writer, uint32_t count)
                                           .bytes = block_bytes(writer, flight->from),
                                           .size = count * (size_t)BLOCK_SIZE,
                                           .offset = dw_place_of_block(g, flight->from),
-                                          .is_durable = true,
+                                          .is_durable = writer->shape.sin != DW_CRASH_SIN_ORDINARY,
                                           .user = flight};
+    if (writer->shape.sin == DW_CRASH_SIN_TWICE && flight->from % 3 == 2)
+        write_durable(flight->request.file, flight->request.bytes, flight->request.size, flight->request.offset);
     writer->next_block += count;
     writer->flight_count++;
     writer->queue->ops->submit(writer->queue, &flight->request);
@@ -347,7 +355,8 @@ void dw_crash_writer_claim(struct dw_crash_writer *writer)
     make_volume(writer, writer->claimed + 1);
     writer->superblock.watermark = writer->durable_block;
     writer->superblock.head = dw_volume_of_block(&writer->geometry, writer->durable_block);
-    write_superblock(writer);
+    if (writer->shape.sin != DW_CRASH_SIN_UNCLAIMED)
+        write_superblock(writer);
 }
 
 static void write_toc(struct dw_crash_writer *writer, uint32_t number, uint64_t end, uint32_t flags)
@@ -379,7 +388,8 @@ static void write_toc(struct dw_crash_writer *writer, uint32_t number, uint64_t 
 
 void dw_crash_writer_toc(struct dw_crash_writer *writer, uint32_t number)
 {
-    dw_assert(writer->durable_block >= dw_first_block_of_volume(&writer->geometry, number + 1));
+    dw_assert(writer->durable_block >= dw_first_block_of_volume(&writer->geometry, number + 1) ||
+              writer->shape.sin == DW_CRASH_SIN_TOC_EARLY);
     write_toc(writer, number, dw_end_lsn_of_volume(&writer->geometry, number), 0);
 }
 

@@ -18,12 +18,26 @@
 #define DW_CRASH_DEPTH_MAX   4u
 #define DW_CRASH_FLIGHTS_MAX 16u
 
+/* A rule broken on purpose, so that a judge can show that it sees it. */
+enum dw_crash_sin {
+    DW_CRASH_SIN_NONE = 0,
+    DW_CRASH_SIN_WATERMARK_HIGH, /* one block more than is durable */
+    DW_CRASH_SIN_WATERMARK_LOW,  /* never */
+    DW_CRASH_SIN_NO_LIMIT,       /* more than L in flight */
+    DW_CRASH_SIN_ORDINARY,       /* a block by an ordinary write */
+    DW_CRASH_SIN_UNCLAIMED,      /* blocks into a volume that the superblock does not know */
+    DW_CRASH_SIN_TOC_EARLY,      /* a TOC before the last block is durable */
+    DW_CRASH_SIN_TWICE,          /* a block is written again */
+    DW_CRASH_SINS
+};
+
 struct dw_crash_shape {
     uint32_t sector_size;      /* 512 or 4096 */
     uint32_t data_blocks;      /* D */
     uint32_t depth;            /* writes in flight */
     uint32_t in_flight_blocks; /* L */
-    uint32_t first_volume;     /* above 0: the log was trimmed to there, and its files hold blocks of earlier numbers */
+    enum dw_crash_sin sin;
+    uint32_t first_volume; /* above 0: the log was trimmed to there, and its files hold blocks of earlier numbers */
 };
 
 struct dw_crash_block {
