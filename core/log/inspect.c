@@ -30,7 +30,7 @@ int dw_inspect_open(const char *path, const struct dwal_options *options, struct
     if (result)
         return result;
     inspect->was_disk_open = true;
-    struct dw_store_options how = {.is_read_only = true, .clock = &dw_clock_system};
+    struct dw_store_options how = {.is_read_only = true, .load_threads = DW_LOAD_THREADS, .clock = &dw_clock_system};
     result = dw_store_load(inspect->disk, &how, &inspect->store);
     if (result)
         dw_inspect_close(inspect);

@@ -1,8 +1,7 @@
 /* load.c - what is there: superblock, names, and of each volume the header and the TOC. Reads only.
  *
  * Called by: dw_store_load, dw_store_lock (again, when it had to wait) and dw_store_refresh; one thread, or under `mutex`.
- * Happy path: superblock -> names -> two reads per volume, its file opened and closed again -> chain. A volume that was
- * loaded before and has its final TOC is not read again.
+ * Happy path: superblock -> names -> headers and TOCs (fetch.c) -> chain.
  * Failure: damage is a verdict in the row, a device error a `read_error` in the row; only what stops the whole look
  * (no superblock, no memory, no descriptors, a directory that cannot be listed) fails. */
 #include <string.h>
@@ -11,111 +10,6 @@
 #include "core/store/state.h"
 
 enum { READER_ATTEMPTS = 4 };
-
-int dw_load_read(struct dw_store *store, struct dw_file *file, void *bytes, size_t size, uint64_t offset, size_t *done)
-{
-    *done = 0;
-    atomic_fetch_add_explicit(&store->read_count, 1, memory_order_relaxed);
-    return dw_file_read(file, bytes, size, offset, done);
-}
-
-/* ---- header ---- */
-
-/* How much a verdict tells: the better copy of a header is the one that tells more. */
-static int rank_of(enum dw_decoded verdict)
-{
-    switch (verdict) {
-    case DW_DECODED_OK:
-        return 7;
-    case DW_DECODED_BAD_TAG:
-        return 6;
-    case DW_DECODED_VERSION:
-        return 5;
-    case DW_DECODED_FOREIGN:
-        return 4;
-    case DW_DECODED_MISPLACED:
-        return 3;
-    case DW_DECODED_IMPOSSIBLE:
-        return 2;
-    case DW_DECODED_BAD_CRC:
-        return 1;
-    case DW_DECODED_BAD_MAGIC:
-        break;
-    }
-    return 0;
-}
-
-static bool infos_are_alike(const struct dw_volume_info *a, const struct dw_volume_info *b)
-{
-    return a->number == b->number && a->predecessor == b->predecessor && a->predecessor_end == b->predecessor_end &&
-           a->cut == b->cut && a->in_flight_blocks == b->in_flight_blocks && a->epoch == b->epoch &&
-           a->claim_time == b->claim_time;
-}
-
-/* Both copies in one read; one by one when the device complains, so that a bad sector costs one copy only. */
-static void read_header_blocks(struct dw_store *store, struct dw_row *row, struct dw_file *file, uint8_t *blocks)
-{
-    size_t block_size = dw_store_geometry(store)->block_size;
-    size_t done;
-    memset(blocks, 0, DW_VOLUME_HEADER_BLOCKS * block_size);
-    int result = dw_load_read(store, file, blocks, DW_VOLUME_HEADER_BLOCKS * block_size, row->volume.base, &done);
-    if (result == 0)
-        return;
-    row->volume.read_error = result;
-    for (size_t i = 0; i < DW_VOLUME_HEADER_BLOCKS; i++) {
-        uint8_t *block = blocks + i * block_size;
-        memset(block, 0, block_size);
-        if (dw_load_read(store, file, block, block_size, row->volume.base + i * block_size, &done) == 0)
-            row->volume.read_error = 0; /* one readable copy is enough to go on */
-        else
-            memset(block, 0, block_size);
-    }
-}
-
-static void load_header(struct dw_store *store, struct dw_row *row, struct dw_file *file)
-{
-    const struct dw_geometry *geometry = dw_store_geometry(store);
-    const struct dw_identity *identity = &store->superblock.identity;
-    uint8_t *blocks = dw_work_blocks(store);
-    struct dw_volume_info first = {0}, second = {0};
-    read_header_blocks(store, row, file, blocks);
-    enum dw_decoded a = dw_volume_header_decode(geometry, identity, blocks, row->volume.number, &first);
-    enum dw_decoded b =
-        dw_volume_header_decode(geometry, identity, blocks + geometry->block_size, row->volume.number, &second);
-    bool is_second_better = rank_of(b) > rank_of(a);
-    row->volume.header_verdict = is_second_better ? b : a;
-    row->volume.header = is_second_better ? second : first;
-    row->volume.is_header_doubled = a == DW_DECODED_OK && b == DW_DECODED_OK && infos_are_alike(&first, &second);
-}
-
-/* ---- TOC ---- */
-
-static void load_toc(struct dw_store *store, struct dw_row *row, struct dw_file *file)
-{
-    const struct dw_geometry *geometry = dw_store_geometry(store);
-    size_t size = dw_toc_area_size(geometry), done;
-    uint8_t *area = dw_work_area(store);
-    memset(area, 0, size);
-    int result = dw_load_read(store, file, area, size, row->volume.base + dw_place_of_toc(geometry), &done);
-    if (result != 0) {
-        row->volume.read_error = result;
-        row->volume.toc_verdict = DW_DECODED_BAD_CRC;
-        return;
-    }
-    struct dw_toc_info *toc = &row->volume.toc;
-    row->volume.toc_verdict = dw_toc_decode(geometry, &store->superblock.identity, area, size, row->volume.number, toc);
-    bool is_good = row->volume.toc_verdict == DW_DECODED_OK || row->volume.toc_verdict == DW_DECODED_BAD_TAG;
-    row->volume.is_sealed = is_good && (toc->flags & DW_TOC_OPEN) == 0;
-}
-
-void dw_load_row(struct dw_store *store, struct dw_row *row, struct dw_file *file)
-{
-    row->volume.read_error = 0;
-    if (!dw_row_is_sound(row))
-        load_header(store, row, file);
-    if (!row->volume.is_sealed)
-        load_toc(store, row, file);
-}
 
 /* ---- names ---- */
 
@@ -181,47 +75,14 @@ static int list_names(struct dw_store *store)
 
 /* ---- rows ---- */
 
-static bool is_our_own_shortage(int result)
-{
-    return result == -EMFILE || result == -ENFILE || result == -ENOMEM;
-}
-
-/* *is_gone: the volume was retired between the list and now. */
-static int load_one(struct dw_store *store, struct dw_row *row, bool *is_gone)
-{
-    struct dw_file *file = row->volume.file;
-    if (!file) {
-        int result = store->places->ops->open(store->places, &row->place, DW_OPEN_READ, &file);
-        if (result == -ENOENT) {
-            *is_gone = true;
-            return 0;
-        }
-        if (is_our_own_shortage(result))
-            return dw_fail_system_at(result, row->volume.number, DWAL_NO_LSN, DWAL_NO_LSN, "%s/%s cannot be opened",
-                                     store->disk->path, row->place.name);
-        if (result != 0) {
-            row->volume.read_error = result;
-            return 0;
-        }
-    }
-    dw_load_row(store, row, file);
-    if (file != row->volume.file)
-        store->places->ops->shut(store->places, file);
-    return 0;
-}
-
 static int load_rows(struct dw_store *store)
 {
+    int result = dw_fetch_rows(store);
+    if (result != 0)
+        return result;
     for (size_t i = store->row_count; i > 0; i--) {
         struct dw_row *row = store->rows[i - 1];
-        bool is_gone = !row->is_seen;
-        bool is_known = row->volume.is_sealed && dw_row_is_sound(row) && row->volume.read_error == 0;
-        if (!is_gone && !is_known) {
-            int result = load_one(store, row, &is_gone);
-            if (result != 0)
-                return result;
-        }
-        if (is_gone && row->volume.pins == 0)
+        if (!row->is_seen && row->volume.pins == 0)
             dw_table_remove(store, row);
     }
     dw_table_link(store);

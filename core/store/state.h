@@ -45,6 +45,7 @@ struct dw_row {
     bool is_writable; /* the file was opened for writing and carries the writer's lock */
     bool is_pin_locked;
     bool is_seen;       /* by the listing that is going on */
+    int fetch_error;    /* -errno that ends the load: not a fact about the volume */
     uint64_t end_known; /* where it ends, when its successor went away before it; else UINT64_MAX */
     uint64_t used_at;
     uint64_t retry_ns;        /* do not try to retire it before */
@@ -227,11 +228,14 @@ DW_NODISCARD int dw_retire_row(struct dw_store *store, struct dw_row *row, bool 
 /* One volume that trim or recovery freed. *is_worked: something was done; *wait_ns is lowered when one must wait. */
 DW_NODISCARD int dw_retire_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns);
 
-/* ---- load.c ---- */
+/* ---- fetch.c ---- */
+/* A read that is counted. */
 DW_NODISCARD int dw_load_read(struct dw_store *store, struct dw_file *file, void *bytes, size_t size, uint64_t offset,
                               size_t *done);
-/* Read and judge header and TOC of a row. Its file is open. */
-void dw_load_row(struct dw_store *store, struct dw_row *row, struct dw_file *file);
+/* Read and judge header and TOC of every row that is seen and not yet fully known. */
+DW_NODISCARD int dw_fetch_rows(struct dw_store *store);
+
+/* ---- load.c ---- */
 /* Superblock, names and rows anew. */
 DW_NODISCARD int dw_load_all(struct dw_store *store);
 

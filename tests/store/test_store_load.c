@@ -1,4 +1,5 @@
 /* test_store_load.c - what loading finds: nothing, half a log, strangers, damage; how much it reads, and that it writes nothing. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "alloc/alloc.h"
 #include "core/store/names.h"
 #include "io/sim.h"
 #include "tests/lib/io_fault.h"
@@ -132,6 +134,64 @@ static void load_reads_two_times_a_volume_and_four_superblocks(void **state)
         tear_down(NULL);
     }
     set_up(NULL);
+}
+
+static void helpers_find_the_same_as_one_thread(void **state)
+{
+    (void)state;
+    enum { VOLUMES = 60 };
+    make_log(VOLUMES);
+    struct dw_sim_damage rot = {.kind = DW_SIM_GARBAGE, .name = "0000000017.vol", .size = 4096, .seed = 3};
+    assert_int_equal(dw_sim_damage(subject.sim, &rot), 0);
+    struct dw_kit other;
+    dw_kit_init(&other, subject.disk, 0);
+    subject.kit.options.is_read_only = other.options.is_read_only = true;
+    other.options.load_threads = DW_LOAD_THREADS;
+    assert_int_equal(dw_kit_load(&subject.kit), 0);
+    assert_int_equal(dw_kit_load(&other), 0);
+    assert_int_equal(dw_store_read_count(other.store), dw_store_read_count(subject.kit.store));
+    assert_int_equal(dw_store_volume_count(other.store), VOLUMES + 2);
+    for (size_t i = 0; i < VOLUMES + 2; i++) {
+        const struct dw_volume *a = dw_store_volume_at(subject.kit.store, i);
+        const struct dw_volume *b = dw_store_volume_at(other.store, i);
+        assert_int_equal(a->number, b->number);
+        assert_int_equal(a->header_verdict, b->header_verdict);
+        assert_int_equal(a->is_header_doubled, i != 17);
+        assert_int_equal(b->is_header_doubled, i != 17);
+        assert_int_equal(a->is_sealed, b->is_sealed);
+        assert_memory_equal(&a->header, &b->header, sizeof a->header);
+        assert_memory_equal(&a->toc, &b->toc, sizeof a->toc);
+        uint64_t end_a, end_b;
+        assert_int_equal(dw_store_successor(subject.kit.store, a->number, &end_a),
+                         dw_store_successor(other.store, b->number, &end_b));
+        assert_true(end_a == end_b);
+    }
+    dw_kit_abandon(&other);
+}
+
+static void without_memory_or_descriptors_for_helpers_the_load_is_told_or_done(void **state)
+{
+    (void)state;
+    make_log(60);
+    subject.kit.options.load_threads = DW_LOAD_THREADS;
+    for (uint64_t at = 1; at < 60; at++) {
+        dw_alloc_fail_at(at, true);
+        int result = dw_kit_load(&subject.kit);
+        dw_alloc_fail_at(0, false);
+        if (result == 0) {
+            assert_int_equal(dw_store_volume_count(subject.kit.store), 62);
+            dw_kit_abandon(&subject.kit);
+        } else {
+            assert_int_equal(result, DWAL_EMEMORY);
+        }
+    }
+    struct dw_fault_rule rule = {
+        .kinds = DW_FAULT_OPEN, .at = 20, .is_sticky = true, .error = -EMFILE, .name_start = "00000000"};
+    dw_fault_add(subject.disk, &rule);
+    assert_int_equal(dw_kit_load(&subject.kit), DWAL_EDEVICE);
+    assert_int_equal(dwal_last_error()->system_code, EMFILE);
+    dw_fault_clear(subject.disk);
+    assert_int_equal(dw_kit_load(&subject.kit), 0);
 }
 
 static void load_changes_nothing(void **state)
@@ -339,6 +399,8 @@ int main(void)
         TEST(an_interrupted_creation_is_no_log_and_is_swept_by_the_next_one),
         TEST(a_creation_that_another_process_is_in_the_middle_of_is_left_alone),
         cmocka_unit_test_teardown(load_reads_two_times_a_volume_and_four_superblocks, tear_down),
+        TEST(helpers_find_the_same_as_one_thread),
+        TEST(without_memory_or_descriptors_for_helpers_the_load_is_told_or_done),
         TEST(load_changes_nothing),
         TEST(load_leaves_no_file_open_but_the_superblock),
         TEST(temporaries_are_removed_by_settle_and_only_then),
