@@ -90,6 +90,10 @@ int dwal_sync_for(dwal *log, uint64_t end, uint64_t timeout_ns)
         return result;
     dw_count(&log->writer.counts.syncs, 1);
     result = dw_writer_sync(&log->writer, end, timeout_ns);
+    if (result == DWAL_ETIMEOUT)
+        return dw_fail_at(DWAL_ETIMEOUT, DWAL_NO_VOLUME, DWAL_NO_LSN, end,
+                          "lsn %llu was not durable when the time was over: %llu is", (unsigned long long)end,
+                          (unsigned long long)dw_durable_lsn(&log->writer.durable));
     return result < 0 ? tell_failure(log, result) : 0;
 }
 

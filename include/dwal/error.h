@@ -38,7 +38,7 @@ extern "C" {
       "open it again")                                                                                                 \
     X(DWAL_EREADONLY, -1014, "the log is open read-only", "open it for writing")                                       \
     X(DWAL_ENOTFOUND, -1015, "no record starts at this lsn", "use an lsn that append or a cursor gave")                \
-    X(DWAL_ETRIMMED, -1016, "this lsn is before the trim point", "start at dwal_first_lsn()")                          \
+    X(DWAL_ETRIMMED, -1016, "this lsn is before the trim point", "start at dwal_first()")                              \
     X(DWAL_EEND, -1017, "no further durable record for now", "wait with dwal_wait, or stop")                           \
     X(DWAL_EBUFFER, -1018, "the caller's buffer is too small", "call again with a buffer of the size given")           \
     X(DWAL_EFULL, -1019, "the ring is full and the call was told not to wait", "append again later")                   \
