@@ -47,7 +47,7 @@ struct dwal {
     struct dw_event flusher_started;
     _Atomic int flusher_start; /* 0: not yet; 1: it runs; negative: its error. flusher -> open; pairs: FLUSHER-START */
     struct dwal_error flusher_error;
-    uint64_t stall_reported_ns; /* the maker's: start of the write reported last */
+    uint64_t stalls_told; /* the maker's: stalls that the event callback knows of */
 
     /* Read-only logs: first block that may not be shown. Grows with dwal_wait; pairs: VISIBLE. */
     _Atomic uint64_t visible_block;

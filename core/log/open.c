@@ -47,17 +47,24 @@ static void hook_on_event(void *context, enum dwal_event_level level, const char
 
 /* ---- the maker's thread --------------------------------------------------------------------------------------------- */
 
-/* A write that does not come back is reported while it is still out, once for each. */
+/* A write that does not come back is counted and reported while it is still out, once; one that came back late between two
+ * looks is reported afterwards. */
 static void look_for_stall(struct dwal *log)
 {
+    uint64_t limit_ns = log->writer.options.stall_report_ns;
     uint64_t started = atomic_load_explicit(&log->writer.write_started_ns, memory_order_relaxed);
     uint64_t now = dw_writer_now(&log->writer);
-    if (started == 0 || started == log->stall_reported_ns || now <= started ||
-        now - started < log->writer.options.stall_report_ns)
-        return;
-    log->stall_reported_ns = started;
-    dw_event_tell(log, DWAL_EVENT_WARNING, "a write has been out for %llu ms: waiters go on waiting for it",
-                  (unsigned long long)((now - started) / 1000000));
+    bool is_out = started != 0 && now > started && now - started >= limit_ns;
+    if (is_out && dw_writer_count_stall(&log->writer, started)) {
+        log->stalls_told++;
+        dw_event_tell(log, DWAL_EVENT_WARNING, "a write has been out for %llu ms: waiters go on waiting for it",
+                      (unsigned long long)((now - started) / 1000000));
+    }
+    uint64_t stalls = atomic_load_explicit(&log->writer.counts.stalls, memory_order_relaxed);
+    if (stalls > log->stalls_told)
+        dw_event_tell(log, DWAL_EVENT_WARNING, "%llu writes took longer than %llu ms and came back",
+                      (unsigned long long)(stalls - log->stalls_told), (unsigned long long)(limit_ns / 1000000));
+    log->stalls_told = stalls;
 }
 
 static void maker_run(void *context)

@@ -152,7 +152,7 @@ static void record_device_time(struct dw_writer *writer, uint64_t start_ns, uint
 {
     dw_histogram_record(&writer->stages[DWAL_STAGE_DEVICE], now_ns - start_ns);
     if (now_ns - start_ns >= writer->options.stall_report_ns)
-        dw_count(&writer->counts.stalls, 1);
+        (void)dw_writer_count_stall(writer, start_ns);
 }
 
 /* Blocks [from, to) became durable: tell everybody except the sleepers. */

@@ -49,6 +49,19 @@ void dw_writer_on_space(struct dw_writer *writer)
     dw_event_notify(&writer->work); /* a flusher that stood at the end of the last volume goes on */
 }
 
+bool dw_writer_count_stall(struct dw_writer *writer, uint64_t start_ns)
+{
+    uint64_t counted = atomic_load_explicit(&writer->stall_counted_ns, memory_order_relaxed);
+    while (counted < start_ns) { /* the maker looks at the oldest write, and writes begin one after another */
+        if (atomic_compare_exchange_weak_explicit(&writer->stall_counted_ns, &counted, start_ns, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            dw_count(&writer->counts.stalls, 1);
+            return true;
+        }
+    }
+    return false;
+}
+
 int dw_flusher_start(struct dw_writer *writer)
 {
     struct dw_disk *disk = dw_store_disk(writer->store);

@@ -79,6 +79,7 @@ struct dw_writer {
     struct dw_event room;                         /* appenders wait here for ring room or space */
     _Atomic bool is_stopping;
     _Atomic uint64_t write_started_ns; /* 0: no write in flight; for the stall report */
+    _Atomic uint64_t stall_counted_ns; /* start of the newest write that was counted as stalled; relaxed */
     struct dw_flush flush;
     struct dw_writer_counts counts;
     struct dw_histogram stages[DWAL_STAGE_COUNT];
@@ -129,6 +130,8 @@ static inline void dw_count(_Atomic uint64_t *counter, uint64_t by)
 {
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
+/* A write that began at `start_ns` takes too long: counted once, while it is still out or when it comes back. true: now. */
+bool dw_writer_count_stall(struct dw_writer *writer, uint64_t start_ns);
 static inline uint64_t dw_writer_now(const struct dw_writer *writer)
 {
     return writer->options.clock->monotonic_ns(writer->options.clock->context);
