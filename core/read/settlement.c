@@ -1,6 +1,7 @@
 /* settlement.c - from "where does the log end" to "what is to be made durable before anybody sees it". A value only.
  *
- * Nothing of this log's number at P or behind, nothing dropped: the log goes on in place. Else it goes on in a new volume
+ * Nothing of this log's number at P or behind, nothing dropped: the log goes on in place; where the last volume is full to
+ * its end, in the one that the maker claims next. Else it goes on in a new volume
  * with a number above all that was ever claimed or seen, and its header says where the old one was cut.
  * Failure: no memory. */
 #include <string.h>
@@ -24,15 +25,32 @@ static int allocate(struct dw_recovery *r)
     return 0;
 }
 
-/* May block P be written under the number that its volume has? Only when nothing of that number is at or behind it, and
- * everything behind it was seen. At most one volume may have been claimed ahead. */
-static bool may_continue(const struct dw_recovery *r)
+/* Something of the numbers in use may be at P or behind it, or not everything behind it was seen. */
+static bool is_hindered(const struct dw_recovery *r)
 {
     uint32_t hindrances = DW_FACT_BIT(DW_FACT_LEFTOVER) | DW_FACT_BIT(DW_FACT_UNREADABLE) |
                           DW_FACT_BIT(DW_FACT_SUSPECT) | DW_FACT_BIT(DW_FACT_LIVE);
-    if ((r->facts & hindrances) != 0 || r->is_look_limited || r->is_alien_beyond || r->has_unfinished_claim)
+    return (r->facts & hindrances) != 0 || r->is_look_limited || r->is_alien_beyond || r->has_unfinished_claim;
+}
+
+/* May block P be written under the number that its volume has? At most one volume may have been claimed ahead. */
+static bool may_continue(const struct dw_recovery *r)
+{
+    if (is_hindered(r))
         return false;
     return r->stop.link < r->count && r->count - r->stop.link <= 2;
+}
+
+/* The log ends where its last volume does, and the number that follows was never used: the row runs on as soon as the maker has
+ * a volume for it. So a log that fills its disk to the last byte opens, and can be trimmed. */
+static bool may_run_on(const struct dw_recovery *r)
+{
+    if (r->count == 0 || r->stop.link != r->count || !r->stop.is_end || is_hindered(r))
+        return false;
+    const struct dw_link *last = &r->links[r->count - 1];
+    return r->number_seen == last->volume->number && (last->is_scanned || !last->is_final) &&
+           r->stop.block == dw_first_block_of_volume(r->geometry, last->volume->number) + r->geometry->data_blocks &&
+           r->stop.cut == dw_lsn_of_block(r->geometry, r->stop.block);
 }
 
 /* The last volume with content before `cut`, and where it ends: a cut at the first byte of a volume is the end of the one
@@ -124,10 +142,9 @@ static void list_read(struct dw_recovery *r, size_t tail)
             r->recovered->read_volumes[settlement->read_volume_count++] = r->row[i].number;
 }
 
-static void go_on_in_place(struct dw_recovery *r)
+static void go_on_in_place(struct dw_recovery *r, size_t tail)
 {
     struct dw_settlement *settlement = &r->recovered->settlement;
-    size_t tail = r->stop.link;
     const struct dw_link *link = &r->links[tail];
     settlement->is_continued = true;
     settlement->tail = r->row[tail].number;
@@ -167,7 +184,9 @@ int dw_recovery_settle(struct dw_recovery *r)
     settlement->tail = DW_VOLUME_NUMBER_NONE;
     settlement->next_number = r->number_seen == DW_VOLUME_NUMBER_NONE ? 0 : r->number_seen + 1;
     if (may_continue(r))
-        go_on_in_place(r);
+        go_on_in_place(r, r->stop.link);
+    else if (may_run_on(r))
+        go_on_in_place(r, r->count - 1);
     else
         go_on_elsewhere(r);
     return 0;

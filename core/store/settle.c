@@ -128,12 +128,14 @@ static int go_on_in_tail(struct dw_store *store, const struct dw_settlement *set
 {
     uint32_t number = dw_volume_of_block(dw_store_geometry(store), settlement->next_block);
     struct dw_row *head = dw_table_find(store, number);
+    if (!head) /* the tail is full to its end, and the maker has yet to claim what follows */
+        head = dw_table_find(store, settlement->tail);
     dw_assert(head != NULL);
     int result = dw_row_open_writable(store, head);
     if (result != 0)
         return result;
     dw_row_reset_content(head);
-    if (number == settlement->tail) { /* else the tail is full and the next one empty */
+    if (head->volume.number == settlement->tail) { /* else the tail is full and the next one empty */
         head->volume.first_lsn = settlement->tail_first_lsn;
         head->volume.last_start_block = settlement->tail_last_start_block;
         head->volume.entry_count = settlement->tail_entry_count;

@@ -127,8 +127,8 @@ struct dw_settle_toc { /* a full or cut volume without a final TOC */
 };
 struct dw_settlement {
     /* The row of blocks goes on either in the tail volume itself ... */
-    bool is_continued;   /* in `tail` at block `next_block` */
-    uint32_t tail;       /* last volume with content; DW_VOLUME_NUMBER_NONE: no volume at all is in use */
+    bool is_continued; /* in `tail` at block `next_block`; or right behind it, in a volume that the maker will claim */
+    uint32_t tail;     /* last volume with content; DW_VOLUME_NUMBER_NONE: no volume at all is in use */
     uint64_t next_block; /* is_continued: first block to write */
     /* ... or in a new volume whose header says that `tail` ends at `cut`. */
     uint64_t cut;
