@@ -19,6 +19,15 @@ static void help_and_version_answer_everywhere(void **state)
     expect(0, "dwal 0.", "$D --version");
 }
 
+static void the_manual_page_names_every_option(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("S", dw_shell_setting("DWAL_SOURCE"), 1), 0);
+    expect_output("", "for c in init append cat info dump verify repair trim; do grep -q \"Cm $c\" $S/tools/dwal.1 || "
+                      "echo $c; for o in $($D $c --help | sed -n 's/^  --\\([a-z-]*\\).*/\\1/p'); do "
+                      "grep -q -- \"Fl -$o\" $S/tools/dwal.1 || echo $c --$o; done; done");
+}
+
 static void wrong_use_is_told_with_the_way_out(void **state)
 {
     (void)state;
@@ -183,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         COMMAND_TEST(help_and_version_answer_everywhere),
+        COMMAND_TEST(the_manual_page_names_every_option),
         COMMAND_TEST(wrong_use_is_told_with_the_way_out),
         COMMAND_TEST(numbers_are_parsed_strictly),
         COMMAND_TEST(a_path_without_a_log_is_refused_and_left_alone),
