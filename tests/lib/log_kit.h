@@ -25,7 +25,7 @@ int dw_log_kit_set_up(void **state);
 int dw_log_kit_tear_down(void **state);
 #define DW_LOG_KIT_TEST(name) cmocka_unit_test_setup_teardown(name, dw_log_kit_set_up, dw_log_kit_tear_down)
 /* Run the tests with the sync backend, then with the uring backend. */
-#define DW_LOG_KIT_RUN(tests) dw_log_kit_run(tests, sizeof tests / sizeof tests[0])
+#define DW_LOG_KIT_RUN(tests) dw_log_kit_run((tests), sizeof(tests) / sizeof((tests)[0]))
 int dw_log_kit_run(const struct CMUnitTest *tests, size_t count);
 
 struct dwal_options dw_log_kit_options(void); /* 256 KiB volumes, 256 KiB ring, 32 KiB writes, 2 blanks */
