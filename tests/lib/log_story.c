@@ -437,14 +437,20 @@ static void second_life(struct dw_story *story)
 
 void dw_story_play(struct dw_story *story)
 {
-    if (dw_story_create(story) != 0 && dw_story_create(story) == DWAL_EEXIST)
+    int result = dw_story_create(story);
+    if (result != 0)
+        result = dw_story_create(story);
+    if (result == DWAL_EEXIST)
         story->is_created = true;
     if (!story->is_created)
         return;
     if (dw_story_open(story, NULL) == 0)
         first_life(story);
     /* Once more, as a user would after an error: a fault that came once is over by now. */
-    if (dw_story_open(story, NULL) == 0 || dw_story_open(story, NULL) == 0)
+    result = dw_story_open(story, NULL);
+    if (result != 0)
+        result = dw_story_open(story, NULL);
+    if (result == 0)
         second_life(story);
 }
 
