@@ -151,7 +151,12 @@ static int go_on_in_tail(struct dw_store *store, const struct dw_settlement *set
         result = dw_row_open_writable(store, row);
     }
     store->last_number = decision->last->volume.number;
-    return result;
+    uint32_t claimed = store->superblock.claimed;
+    if (result != 0 || claimed == DW_VOLUME_NUMBER_NONE || store->last_number >= claimed)
+        return result;
+    /* The next claim would use a number a second time. Recovery says so first; this is the last line. */
+    return dw_fail_at(DWAL_ELOST, store->last_number + 1, DWAL_NO_LSN, DWAL_NO_LSN,
+                      "volume %u of %s was claimed and is missing", store->last_number + 1, store->disk->path);
 }
 
 static int claim_after_cut(struct dw_store *store, const struct dw_settlement *settlement, struct decision *decision)

@@ -287,7 +287,7 @@ int dw_kit_recover(struct dw_kit *kit, bool is_cut)
     struct dw_settlement settlement = {.is_continued = !is_cut && (!is_full || is_next), .tail = tail};
     if (settlement.is_continued) {
         uint32_t head = is_full ? tail + 1 : tail;
-        sort_rows(kit, &findings, head, head + 1);
+        sort_rows(kit, &findings, head, findings.last);
         settlement.next_block = dw_first_block_of_volume(geometry, tail) + findings.blocks;
         settlement.tail_first_lsn = findings.blocks ? first : DWAL_NO_LSN;
         settlement.tail_last_start_block = findings.blocks ? settlement.next_block - 1 : DWAL_NO_LSN;

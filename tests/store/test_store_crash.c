@@ -153,6 +153,8 @@ static void live(struct dw_disk *disk, uint32_t fill_mode, bool is_kept)
     assert_int_equal(dw_kit_create(&kit), 0);
     assert_int_equal(dw_kit_start(&kit), 0);
     for (uint32_t number = 0; number < 3; number++) {
+        if (number == 1) /* three ahead instead of one */
+            dw_store_demand(kit.store, dw_end_lsn_of_volume(geometry, 4));
         dw_kit_settle_down(&kit);
         assert_int_equal(dw_kit_fill(&kit, 0, geometry->data_blocks, 3), 0);
         dw_store_advance(kit.store);

@@ -237,6 +237,59 @@ static void advance_allocates_nothing_and_touches_no_file(void **state)
     finish();
 }
 
+static void demand_claims_several_ahead_and_hands_them_over_in_order(void **state)
+{
+    (void)state;
+    start(NULL);
+    const struct dw_geometry *geometry = &kit.create.geometry;
+    dw_store_demand(kit.store, dw_end_lsn_of_volume(geometry, 3) - 5);
+    dw_kit_settle_down(&kit);
+    assert_int_equal(dw_store_space(kit.store), dw_end_lsn_of_volume(geometry, 3));
+    assert_int_equal(dw_store_superblock(kit.store)->claimed, 3);
+    for (uint32_t number = 1; number <= 4; number++) {
+        assert_int_equal(dw_store_next(kit.store)->number, number);
+        assert_int_equal(dw_kit_fill(&kit, 0, geometry->data_blocks, 1), 0);
+        dw_store_advance(kit.store);
+        dw_kit_settle_down(&kit);
+    }
+    assert_int_equal(dw_store_superblock(kit.store)->claimed, 5); /* one ahead again */
+    assert_int_equal(kit.failure_calls, 0);
+    finish();
+}
+
+static void all_that_was_claimed_ahead_is_kept_when_the_tail_goes_on(void **state)
+{
+    (void)state;
+    start(NULL);
+    const struct dw_geometry *geometry = &kit.create.geometry;
+    dw_store_demand(kit.store, dw_end_lsn_of_volume(geometry, 3));
+    dw_kit_settle_down(&kit);
+    assert_int_equal(dw_kit_fill(&kit, 0, 1, 1), 0);
+    dw_kit_abandon(&kit);
+    assert_int_equal(dw_kit_load(&kit), 0);
+    assert_int_equal(dw_kit_recover(&kit, false), 0);
+    assert_int_equal(dw_store_space(kit.store), dw_end_lsn_of_volume(geometry, 3));
+    for (uint32_t number = 1; number <= 4; number++) {
+        assert_int_equal(dw_store_next(kit.store)->number, number);
+        dw_store_advance(kit.store);
+        dw_kit_settle_down(&kit);
+    }
+    assert_int_equal(kit.failure_calls, 0);
+    finish();
+}
+
+static void a_tail_that_goes_on_before_a_missing_claimed_volume_is_refused(void **state)
+{
+    (void)state;
+    start(NULL);
+    dw_kit_settle_down(&kit);
+    dw_kit_abandon(&kit);
+    assert_int_equal(disk->ops->unlink(disk, "0000000001.vol"), 0);
+    assert_int_equal(dw_kit_load(&kit), 0);
+    assert_int_equal(dw_kit_continue(&kit, 0, 0), DWAL_ELOST);
+    finish();
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec now;
@@ -399,6 +452,9 @@ int main(void)
         cmocka_unit_test(where_allocation_is_not_supported_zeros_are_written),
         cmocka_unit_test(filling_keeps_its_pace_unless_a_blank_is_needed_at_once),
         cmocka_unit_test(advance_allocates_nothing_and_touches_no_file),
+        cmocka_unit_test(demand_claims_several_ahead_and_hands_them_over_in_order),
+        cmocka_unit_test(all_that_was_claimed_ahead_is_kept_when_the_tail_goes_on),
+        cmocka_unit_test(a_tail_that_goes_on_before_a_missing_claimed_volume_is_refused),
         cmocka_unit_test(a_wake_before_the_sleep_is_not_lost),
         cmocka_unit_test(volume_numbers_end_at_the_limit),
         cmocka_unit_test(flusher_maker_readers_and_trim_run_together),
