@@ -187,6 +187,70 @@ static void a_clean_close_is_recorded_and_the_claimed_volume_is_kept(void **stat
     assert_int_equal(dw_kit_continue(kit, 0, 2), 0);
     assert_int_equal(dw_store_next(kit->store)->number, 1);
     assert_int_equal(dw_store_space(kit->store), dw_end_lsn_of_volume(geometry, 1));
+    assert_int_equal(dw_store_superblock(kit->store)->state, DW_SUPERBLOCK_OPEN);
+    assert_int_equal(dw_store_superblock(kit->store)->clean_end, 0); /* no witness for what a cut may drop */
+}
+
+static void a_clean_close_leaves_no_unfinished_blank(void **state)
+{
+    struct place *place = *state;
+    struct dw_kit *kit = &place->kit;
+    assert_int_equal(dw_kit_create(kit), 0);
+    assert_int_equal(dw_kit_start(kit), 0);
+    uint64_t wait_ns;
+    assert_int_equal(dw_store_step(kit->store, &wait_ns), DW_STEP_WORKED);
+    assert_int_equal(dw_store_step(kit->store, &wait_ns), DW_STEP_WORKED);
+    assert_true(has_file(place, "dwal.tmp.blank"));
+    assert_int_equal(dw_store_close(kit->store, true, 0), 0);
+    kit->store = NULL;
+    assert_false(has_file(place, "dwal.tmp.blank"));
+}
+
+static void a_volume_goes_only_when_all_of_it_is_trimmed(void **state)
+{
+    struct place *place = *state;
+    struct dw_kit *kit = &place->kit;
+    const struct dw_geometry *geometry = &kit->create.geometry;
+    assert_int_equal(dw_kit_create(kit), 0);
+    assert_int_equal(dw_kit_start(kit), 0);
+    assert_int_equal(dw_kit_roll(kit), 0);
+    assert_int_equal(dw_store_trim(kit->store, dw_end_lsn_of_volume(geometry, 0) - 1), 0);
+    dw_kit_settle_down(kit);
+    assert_true(has_file(place, "0000000000.vol"));
+    assert_int_equal(dw_store_trim(kit->store, dw_end_lsn_of_volume(geometry, 0)), 0);
+    dw_kit_settle_down(kit);
+    assert_false(has_file(place, "0000000000.vol"));
+}
+
+static void a_volume_that_is_not_whole_or_not_ours_is_never_made_a_blank(void **state)
+{
+    struct place *place = *state;
+    struct dw_kit *kit = &place->kit;
+    const struct dw_geometry *geometry = &kit->create.geometry;
+    kit->options.keep_retired = true;
+    assert_int_equal(dw_kit_create(kit), 0);
+    assert_int_equal(dw_kit_start(kit), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(dw_kit_roll(kit), 0);
+    struct dw_volume *pinned; /* so that it is still there after the trim */
+    for (uint32_t number = 0; number < 3; number++)
+        assert_int_equal(dw_store_pin(kit->store, number, &pinned), 0);
+    assert_int_equal(dw_store_trim(kit->store, dw_end_lsn_of_volume(geometry, 2)), 0);
+    dw_kit_abandon(kit);
+    char path[DW_TMPDIR_SIZE + 64], other[DW_TMPDIR_SIZE + 64];
+    snprintf(path, sizeof path, "%s/0000000000.vol", place->path);
+    assert_int_equal(truncate(path, 8192), 0);
+    snprintf(path, sizeof path, "%s/0000000001.vol", place->path);
+    snprintf(other, sizeof other, "%s/0000000002.vol", place->path);
+    assert_int_equal(rename(path, other), 0); /* volume 1 under the name of volume 2 */
+    assert_int_equal(dw_kit_load(kit), 0);
+    assert_int_equal(dw_store_find(kit->store, 2)->header_verdict, DW_DECODED_MISPLACED);
+    assert_int_equal(dw_kit_continue(kit, 3, 0), 0);
+    dw_kit_settle_down(kit);
+    assert_int_equal(dw_kit_counts(kit).recycled, 0);
+    assert_int_equal(dw_kit_counts(kit).unlinked, 1);
+    assert_false(has_file(place, "0000000000.vol"));
+    assert_true(has_file(place, "0000000002.vol"));
 }
 
 static void a_cut_goes_on_in_a_new_volume_and_drops_what_was_claimed_ahead(void **state)
@@ -230,6 +294,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_volume_gets_its_table_of_contents, set_up, tear_down),
         cmocka_unit_test_setup_teardown(trimmed_volumes_become_blanks_and_then_volumes_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_clean_close_is_recorded_and_the_claimed_volume_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_clean_close_leaves_no_unfinished_blank, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_volume_goes_only_when_all_of_it_is_trimmed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_volume_that_is_not_whole_or_not_ours_is_never_made_a_blank, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_cut_goes_on_in_a_new_volume_and_drops_what_was_claimed_ahead, set_up,
                                         tear_down),
     };

@@ -59,6 +59,7 @@ static void the_reserve_is_used_before_appenders_are_told(void **state)
         dw_kit_settle_down(kit);
         assert_non_null(dw_store_next(kit->store));
         assert_int_equal(dw_kit_counts(kit).blanks_ready, left);
+        assert_int_equal(dw_store_is_out_of_space(kit->store), left == 0);
     }
     assert_true(dw_store_is_out_of_space(kit->store)); /* nothing behind the claimed one: asked only beyond its end */
     fill_and_advance(kit);
