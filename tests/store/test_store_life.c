@@ -222,6 +222,27 @@ static void a_volume_goes_only_when_all_of_it_is_trimmed(void **state)
     assert_false(has_file(place, "0000000000.vol"));
 }
 
+static void a_head_that_is_full_and_trimmed_is_still_the_head(void **state)
+{
+    struct place *place = *state;
+    struct dw_kit *kit = &place->kit;
+    const struct dw_geometry *geometry = &kit->create.geometry;
+    assert_int_equal(dw_kit_create(kit), 0);
+    assert_int_equal(dw_kit_start(kit), 0);
+    dw_kit_settle_down(kit);
+    assert_int_equal(dw_kit_fill(kit, 0, geometry->data_blocks, 3), 0);
+    assert_int_equal(dw_store_trim(kit->store, dw_end_lsn_of_volume(geometry, 0)), 0);
+    dw_kit_settle_down(kit);
+    assert_true(has_file(place, "0000000000.vol"));
+    dw_store_advance(kit->store);
+    dw_kit_settle_down(kit);
+    assert_false(has_file(place, "0000000000.vol"));
+    /* The claim of volume 2 recorded what was durable then. */
+    assert_int_equal(dw_store_superblock(kit->store)->claimed, 2);
+    assert_int_equal(dw_store_superblock(kit->store)->watermark, geometry->data_blocks);
+    assert_int_equal(kit->failure_calls, 0);
+}
+
 static void a_volume_that_is_not_whole_or_not_ours_is_never_made_a_blank(void **state)
 {
     struct place *place = *state;
@@ -295,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(trimmed_volumes_become_blanks_and_then_volumes_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_clean_close_is_recorded_and_the_claimed_volume_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_clean_close_leaves_no_unfinished_blank, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_head_that_is_full_and_trimmed_is_still_the_head, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_volume_goes_only_when_all_of_it_is_trimmed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_volume_that_is_not_whole_or_not_ours_is_never_made_a_blank, set_up,
                                         tear_down),

@@ -194,6 +194,18 @@ static void without_memory_or_descriptors_for_helpers_the_load_is_told_or_done(v
     assert_int_equal(dw_kit_load(&subject.kit), 0);
 }
 
+static void a_volume_that_goes_away_between_list_and_open_is_not_there(void **state)
+{
+    (void)state;
+    make_log(3);
+    struct dw_fault_rule rule = {.kinds = DW_FAULT_OPEN, .at = 1, .error = -ENOENT, .name_start = "0000000000"};
+    dw_fault_add(subject.disk, &rule);
+    subject.kit.options.is_read_only = true;
+    assert_int_equal(dw_kit_load(&subject.kit), 0);
+    assert_null(dw_store_find(subject.kit.store, 0));
+    assert_int_equal(dw_store_first_from(subject.kit.store, 0), 1);
+}
+
 static void load_changes_nothing(void **state)
 {
     (void)state;
@@ -401,6 +413,7 @@ int main(void)
         cmocka_unit_test_teardown(load_reads_two_times_a_volume_and_four_superblocks, tear_down),
         TEST(helpers_find_the_same_as_one_thread),
         TEST(without_memory_or_descriptors_for_helpers_the_load_is_told_or_done),
+        TEST(a_volume_that_goes_away_between_list_and_open_is_not_there),
         TEST(load_changes_nothing),
         TEST(load_leaves_no_file_open_but_the_superblock),
         TEST(temporaries_are_removed_by_settle_and_only_then),
