@@ -92,7 +92,7 @@ static void an_open_that_fails_at_any_call_can_be_made_again(void **state)
     }
     printf("faults inside open: %" PRIu64 " opens, %" PRIu64 " failed, %" PRIu64 " did without, %.1f s\n", opens.tried,
            opens.failed, opens.survived, dw_crash_now() - since);
-    assert_true(opens.failed > 100);
+    assert_true(opens.failed > opens.tried / 4); /* the faults do reach it */
 }
 
 /* ---- inside a life ---- */
