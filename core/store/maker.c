@@ -66,6 +66,14 @@ static int record_claim(struct dw_store *store, uint32_t number)
     return result;
 }
 
+static uint64_t current_epoch(struct dw_store *store)
+{
+    pthread_mutex_lock(&store->superblock_mutex); /* a trim may be writing the superblock */
+    uint64_t epoch = store->superblock.epoch;
+    pthread_mutex_unlock(&store->superblock_mutex);
+    return epoch;
+}
+
 static int claim_next(struct dw_store *store, bool *is_worked)
 {
     struct dw_volume_info info = {
@@ -73,7 +81,7 @@ static int claim_next(struct dw_store *store, bool *is_worked)
         .predecessor = store->last_number,
         .predecessor_end = DW_PREDECESSOR_RUNS_ON,
         .in_flight_blocks = store->options.in_flight_blocks,
-        .epoch = store->superblock.epoch,
+        .epoch = current_epoch(store),
         .claim_time = dw_store_realtime(store),
         .geometry = *dw_store_geometry(store),
     };
