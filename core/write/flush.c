@@ -68,6 +68,9 @@ static uint64_t find_run(struct dw_writer *writer, struct dw_volume **volume)
         return from;
     uint64_t limit = dw_min_u64(tail_block, from + writer->options.write_blocks_max);
     limit = dw_min_u64(limit, (from | writer->ring.slot_mask) + 1);
+    /* A reservation may be larger than the ring: from room_end on a slot still belongs to an earlier block, and that block is
+     * complete. Only the role moves room_end. */
+    limit = dw_min_u64(limit, atomic_load_explicit(&writer->ring.room_end, memory_order_relaxed));
     limit = dw_min_u64(limit, dw_first_block_of_volume(g, (*volume)->number) + g->data_blocks);
     limit = dw_min_u64(limit, dw_durable_block(&writer->durable) + (*volume)->header.in_flight_blocks);
     uint64_t to = from;

@@ -22,8 +22,12 @@ bool dw_pen_wait_for_room(struct dw_writer *writer, uint64_t block)
         dw_writer_flush(writer, dw_min_u64(dw_lsn_of_block(&ring->geometry, block), tail));
         if (writer->options.is_single_stepped) {
             while (block >= atomic_load_explicit(&ring->room_end, memory_order_acquire) &&
-                   dw_durable_failure(&writer->durable) == 0)
+                   dw_durable_failure(&writer->durable) == 0) {
+                uint64_t before = dw_durable_block(&writer->durable);
                 dw_flush_step(writer, true);
+                if (dw_durable_block(&writer->durable) == before && writer->options.step_maker)
+                    writer->options.step_maker(writer->options.step_context); /* it may have a volume to hand over */
+            }
         }
         uint32_t key = dw_event_prepare(&writer->room);
         bool has_room = block < atomic_load_explicit(&ring->room_end, memory_order_acquire);
