@@ -3,6 +3,7 @@
  * The story of a whole log (tests/lib/log_story.h) and the inspecting calls are played once to count allocations, then
  * again with each of them failing, once and for good: every call answers DWAL_EMEMORY or does its work, nothing acknowledged is
  * lost, nothing is left behind, and a maker without memory waits for some instead of stopping the log. */
+#include <execinfo.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -345,6 +346,8 @@ static void on_alarm(int number)
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
     (void)!write(STDERR_FILENO, dw_story_context, strlen(dw_story_context));
     (void)!write(STDERR_FILENO, "\n", 1);
+    void *frames[40]; /* of whichever thread the signal found: mostly the one that waits */
+    backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
     abort();
 }
 

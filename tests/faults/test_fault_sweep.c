@@ -5,6 +5,7 @@
  * threads on a directory of the machine, for the backends sync and uring, as many as the time allows. What must hold
  * is the story's oracle, and here: no write is tried again in place, no memory stays, nothing hangs. */
 #include <errno.h>
+#include <execinfo.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -29,7 +30,7 @@
 #if defined(DW_SANITIZED)
 enum { THREADED_SECONDS = 12, HANG_SECONDS = 120 };
 #else
-enum { THREADED_SECONDS = 9, HANG_SECONDS = 30 };
+enum { THREADED_SECONDS = 9, HANG_SECONDS = 60 };
 #endif
 
 /* ---- what can go wrong ---- */
@@ -411,6 +412,8 @@ static void on_alarm(int number)
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
     (void)!write(STDERR_FILENO, dw_story_context, strlen(dw_story_context));
     (void)!write(STDERR_FILENO, "\n", 1);
+    void *frames[40]; /* of whichever thread the signal found: mostly the one that waits */
+    backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
     abort();
 }
 

@@ -2,6 +2,7 @@
  *
  * As root on a small ext4 on a loop device; everywhere on a simulated disk of a small capacity, with threads as well. */
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -373,6 +374,8 @@ static void on_alarm(int signal_number)
     (void)signal_number;
     static const char text[] = "\ntest_space hangs\n";
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    void *frames[40]; /* of whichever thread the signal found: mostly the one that waits */
+    backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
     abort();
 }
 
@@ -389,6 +392,8 @@ int main(void)
         TEST(killed_writer_on_a_full_disk_loses_nothing),
     };
     signal(SIGALRM, on_alarm);
+    if (getenv("DW_ONLY"))
+        cmocka_set_test_filter(getenv("DW_ONLY"));
     int failed = _cmocka_run_group_tests("simulated disk", tests, sizeof tests / sizeof tests[0], NULL, NULL);
     if (geteuid() != 0 || !dw_shell_has("mkfs.ext4") || access("/dev/loop-control", F_OK) != 0) {
         print_message("no root, no mkfs.ext4 or no loop devices: the file system proper is not tried\n");

@@ -3,6 +3,7 @@
  * Two ways: the call of a lone committer is kept from returning (the watcher of tests/lib/io_fault.h sleeps in it), and the
  * completion of a request of the flusher's queue is held back. */
 #include <errno.h>
+#include <execinfo.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -358,6 +359,8 @@ static void on_alarm(int number)
     (void)number;
     static const char text[] = "\ntest_stall hangs\n";
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    void *frames[40]; /* of whichever thread the signal found: mostly the one that waits */
+    backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
     abort();
 }
 
@@ -372,5 +375,7 @@ int main(void)
         DW_LOG_KIT_TEST(write_that_came_back_late_is_told_too),
     };
     signal(SIGALRM, on_alarm);
+    if (getenv("DW_ONLY"))
+        cmocka_set_test_filter(getenv("DW_ONLY"));
     return DW_LOG_KIT_RUN(tests);
 }

@@ -355,6 +355,7 @@ static void check_failed(struct dw_story *story)
     for (uint32_t i = index_from(story, dwal_first(story->log)); i < story->entry_count; i++)
         if (story->entries[i].is_acknowledged)
             (void)read_one(story, i); /* compares; an injected read error is an answer too */
+    dw_story_pump(story);             /* the workers may meet further failures */
     CHECK(dwal_failure(story->log, &after) == code && memcmp(&before, &after, sizeof before) == 0,
           "the first cause changed: \"%s\", then \"%s\"\n", before.text, after.text);
     CHECK(dwal_durable(story->log) == durable, "durable grew after the failure\n");
