@@ -36,8 +36,8 @@ struct dw_crash_shape {
     uint32_t data_blocks;      /* D */
     uint32_t depth;            /* writes in flight */
     uint32_t in_flight_blocks; /* L */
-    enum dw_crash_sin sin;
-    uint32_t first_volume; /* above 0: the log was trimmed to there, and its files hold blocks of earlier numbers */
+    uint32_t first_volume;     /* above 0: the log was trimmed to there, and its files hold blocks of earlier numbers */
+    enum dw_crash_sin sin;     /* none, unless a test wants one */
 };
 
 struct dw_crash_block {
