@@ -176,7 +176,7 @@ static int read_into(struct dw_reader *reader, uint64_t lsn, uint8_t *buffer, si
                           "the record at lsn %llu has %llu bytes, the buffer %zu", (unsigned long long)lsn,
                           (unsigned long long)need, size);
     }
-    if (record->metadata_size > 0)
+    if (record->metadata_size > 0 && buffer) /* without a buffer both are empty */
         memcpy(buffer, record->metadata, record->metadata_size);
     record->metadata = buffer;
     /* `target` NULL means the reader's own buffer, which an empty record does not need either. */
