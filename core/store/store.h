@@ -105,6 +105,7 @@ bool dw_store_has_writer(struct dw_store *store);
 /* Read-only stores: look at superblock and names again. Rows of volumes that went away and are not pinned are dropped. */
 DW_NODISCARD int dw_store_refresh(struct dw_store *store);
 
+/* Identity and geometry may be read by any thread; the rest changes with claim, trim and refresh: for open and tools. */
 const struct dw_superblock_info *dw_store_superblock(const struct dw_store *store);
 /* Copies of the newest superblock that are sound, of those that should hold it (1 or 2): below 2 is REPAIRABLE. 0: both copies
  * of the other slot are destroyed, so it is not known whether this is the newest (only in read-only stores: for a writer

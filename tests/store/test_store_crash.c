@@ -12,7 +12,12 @@
 #include "io/sim.h"
 #include "tests/lib/store_kit.h"
 
-enum { BLOCKS_MAX = 4096, CHOICES_MAX = 65536, STATES_PER_EVENT = 40, NESTED_EVERY = 41 };
+enum { BLOCKS_MAX = 4096, CHOICES_MAX = 65536 };
+#ifdef DW_SANITIZED
+enum { STATES_PER_EVENT = 6, NESTED_EVERY = 211 };
+#else
+enum { STATES_PER_EVENT = 40, NESTED_EVERY = 41 };
+#endif
 
 static char current[128]; /* which crash state is being looked at */
 
