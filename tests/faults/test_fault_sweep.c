@@ -403,6 +403,36 @@ static void calls_fail_under_threads_with_uring(void **state)
     sweep_threaded("uring");
 }
 
+/* A commit fails, then the maker does, by another errno: the first cause is the one that stays. */
+static void first_cause_stays_when_more_fails(void **state)
+{
+    (void)state;
+    static struct run run;
+    memset(&run, 0, sizeof run);
+    snprintf(dw_story_context, sizeof dw_story_context, "two failures");
+    alarm(HANG_SECONDS);
+    run.disk = make_disk(&run, true);
+    struct dw_story *story = dw_story_new(run.disk, "sim");
+    story->is_single_stepped = true;
+    assert_int_equal(dw_story_create(story), 0);
+    assert_int_equal(dw_story_open(story, NULL), 0);
+    dw_fault_add(run.disk, &(struct dw_fault_rule){
+                               .kinds = DW_FAULT_QUEUE_WRITE, .at = 1, .error = -EIO, .name_start = "0000000000.vol"});
+    dw_fault_add(run.disk,
+                 &(struct dw_fault_rule){
+                     .kinds = DW_FAULT_OPEN, .at = 1, .is_sticky = true, .error = -EROFS, .name_start = "dwal.tmp."});
+    assert_int_equal(dw_story_append(story, 1), 0);
+    assert_int_equal(dw_story_sync(story), DWAL_EFAILED);
+    assert_int_equal(dw_story_close(story), DWAL_EFAILED); /* lets the workers run, and looks at the cause again */
+    assert_int_equal(story->cause.system_code, EIO);
+    assert_int_equal(dw_fault_fired(run.disk), 2);
+    dw_fault_clear(run.disk);
+    dw_story_check(story, run.disk);
+    dw_story_free(story);
+    run.disk->ops->close(run.disk);
+    alarm(0);
+}
+
 /* ---- a hang is a failure with a name ---- */
 
 static void on_alarm(int number)
@@ -420,6 +450,7 @@ static void on_alarm(int number)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_cause_stays_when_more_fails),
         cmocka_unit_test(every_call_fails_once_and_for_good),
         cmocka_unit_test(calls_fail_under_threads_with_sync),
         cmocka_unit_test(calls_fail_under_threads_with_uring),
