@@ -25,8 +25,9 @@ static DW_NODISCARD int wait_for_space(struct dw_writer *writer, uint64_t end, e
     struct dw_store *store = writer->store;
     dw_count(&writer->counts.space_waits, 1);
     for (;;) {
-        dw_store_demand(store, end);
         uint32_t key = dw_event_prepare(&writer->room);
+        /* Only now: the maker forgets what was demanded whenever it runs out of space, and then notifies. */
+        dw_store_demand(store, end);
         int result = 1;
         if (dw_store_space(store) >= end)
             result = 0;
