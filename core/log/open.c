@@ -168,7 +168,7 @@ static int recover(struct dwal *log, struct dw_recovered *recovered)
         .damage = keep_damage,
         .damage_context = log,
     };
-    int result = dw_recover(log->store, &options, recovered);
+    int result = dw_recover_beside(log->store, &options, recovered);
     if (result < 0)
         return result;
     log->report = recovered->report;

@@ -121,7 +121,7 @@ static int scan_store(struct scan *scan, struct dwal_report *report)
         .has_live_writer = dw_store_has_writer(scan->store),
         .look_ahead = scan->how->look_ahead > 0 ? scan->how->look_ahead : -1,
     };
-    int result = dw_recover(scan->store, &how, &scan->recovered);
+    int result = dw_recover_beside(scan->store, &how, &scan->recovered);
     if (result)
         return result;
     struct dw_recent recent = {.context = scan, .durable_block = durable_block};

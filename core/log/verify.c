@@ -77,7 +77,7 @@ DW_EXPORT int dwal_verify(const char *path, const struct dwal_options *options, 
         .damage_context = context,
     };
     struct dw_recovered recovered;
-    result = dw_recover(inspect.store, &how, &recovered);
+    result = dw_recover_beside(inspect.store, &how, &recovered);
     if (result == 0) {
         *report = recovered.report;
         report->size = sizeof *report;

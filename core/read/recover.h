@@ -36,6 +36,9 @@ struct dw_recovered {
  * verdicts (UNREADABLE). Memory: bounded by the number of volumes plus a few MiB. */
 DW_NODISCARD int dw_recover(struct dw_store *store, const struct dw_recover_options *options,
                             struct dw_recovered *recovered);
+/* The same; with has_live_writer a refusal is looked at again, after dw_store_refresh, before it counts. */
+DW_NODISCARD int dw_recover_beside(struct dw_store *store, const struct dw_recover_options *options,
+                                   struct dw_recovered *recovered);
 void dw_recovered_free(struct dw_recovered *recovered);
 
 #endif
