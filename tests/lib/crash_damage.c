@@ -188,8 +188,10 @@ static void see_rest(const struct eye *eye, struct dw_crash_wound *wound)
         count_tags(eye, bytes, block, &tags);
         wound->is_witnessed |= verdict == DW_DECODED_OK && info.watermark > wound->block;
         wound->is_far |= tags.current > 0 && block >= wound->block + writer->shape.in_flight_blocks;
-        /* Sound, of this use of the files, and of another place. */
-        wound->is_misdirected |= verdict == DW_DECODED_MISPLACED && info.block >= writer->first_block;
+        /* Sound, and of another place: of this use of the files, or at an index at which no earlier use left it. */
+        bool is_elsewhere = info.block >= writer->first_block ||
+                            info.block % eye->geometry->data_blocks != block % eye->geometry->data_blocks;
+        wound->is_misdirected |= verdict == DW_DECODED_MISPLACED && is_elsewhere;
     }
 }
 
