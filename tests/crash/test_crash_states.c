@@ -98,7 +98,7 @@ static void model_workloads_by_seed_recover(void **state)
     (void)state;
     double since = dw_crash_now();
     struct dw_crash_counts counts = {0};
-    uint64_t wanted = dw_crash_states_wanted(STATES_STANDARD) * 3 / 8;
+    uint64_t wanted = dw_crash_states_wanted(STATES_STANDARD) / 2;
     for (uint64_t name = MODEL_WORKLOADS; counts.states < wanted && name < LIFE_WORKLOADS; name++) {
         struct dw_crash_planned entries[DW_CRASH_PLAN_MAX];
         struct dw_crash_model model;
@@ -168,7 +168,7 @@ static void lives_of_the_log_by_seed_recover(void **state)
     (void)state;
     double since = dw_crash_now();
     struct dw_crash_counts counts = {0};
-    uint64_t wanted = dw_crash_states_wanted(STATES_STANDARD) * 3 / 8;
+    uint64_t wanted = dw_crash_states_wanted(STATES_STANDARD) / 2;
     for (uint64_t name = LIFE_WORKLOADS; counts.states < wanted && name < 2 * LIFE_WORKLOADS; name++) {
         if (!dw_crash_is_skipped(name))
             run_life(name, &counts);
