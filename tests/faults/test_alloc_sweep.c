@@ -3,7 +3,6 @@
  * The story of a whole log (tests/lib/log_story.h) and the inspecting calls are played once to count allocations, then
  * again with each of them failing, once and for good: every call answers DWAL_EMEMORY or does its work, nothing acknowledged is
  * lost, nothing is left behind, and a maker without memory waits for some instead of stopping the log. */
-#include <execinfo.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -25,6 +24,7 @@
 #include "base/bits.h"
 #include "tests/lib/log_story.h"
 #include "tests/lib/tmpdir.h"
+#include "tests/lib/watchdog.h"
 
 enum { HANG_SECONDS = 60 };
 
@@ -339,18 +339,6 @@ static void threads_that_commit_allocate_nothing(void **state)
     run_committers("uring");
 }
 
-static void on_alarm(int number)
-{
-    (void)number;
-    static const char text[] = "\ntest_alloc_sweep hangs: ";
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    (void)!write(STDERR_FILENO, dw_story_context, strlen(dw_story_context));
-    (void)!write(STDERR_FILENO, "\n", 1);
-    void *frames[40]; /* of whichever thread the signal found: mostly the one that waits */
-    backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
-    abort();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,7 +347,7 @@ int main(void)
         cmocka_unit_test(commits_allocate_nothing_while_volumes_change),
         cmocka_unit_test(threads_that_commit_allocate_nothing),
     };
-    signal(SIGALRM, on_alarm);
+    dw_watchdog_install("test_alloc_sweep", dw_story_context);
     if (getenv("DW_ONLY"))
         cmocka_set_test_filter(getenv("DW_ONLY"));
     return cmocka_run_group_tests(tests, NULL, NULL);

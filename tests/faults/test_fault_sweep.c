@@ -5,7 +5,6 @@
  * threads on a directory of the machine, for the backends sync and uring, as many as the time allows. What must hold
  * is the story's oracle, and here: no write is tried again in place, no memory stays, nothing hangs. */
 #include <errno.h>
-#include <execinfo.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -26,6 +25,7 @@
 #include "tests/lib/io_fault.h"
 #include "tests/lib/log_story.h"
 #include "tests/lib/tmpdir.h"
+#include "tests/lib/watchdog.h"
 
 #if defined(DW_SANITIZED)
 enum { THREADED_SECONDS = 12, HANG_SECONDS = 120 };
@@ -435,18 +435,6 @@ static void first_cause_stays_when_more_fails(void **state)
 
 /* ---- a hang is a failure with a name ---- */
 
-static void on_alarm(int number)
-{
-    (void)number;
-    static const char text[] = "\ntest_fault_sweep hangs: ";
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    (void)!write(STDERR_FILENO, dw_story_context, strlen(dw_story_context));
-    (void)!write(STDERR_FILENO, "\n", 1);
-    void *frames[40]; /* of whichever thread the signal found: mostly the one that waits */
-    backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
-    abort();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,7 +443,7 @@ int main(void)
         cmocka_unit_test(calls_fail_under_threads_with_sync),
         cmocka_unit_test(calls_fail_under_threads_with_uring),
     };
-    signal(SIGALRM, on_alarm);
+    dw_watchdog_install("test_fault_sweep", dw_story_context);
     if (getenv("DW_ONLY"))
         cmocka_set_test_filter(getenv("DW_ONLY"));
     return cmocka_run_group_tests(tests, NULL, NULL);

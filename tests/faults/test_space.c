@@ -2,7 +2,6 @@
  *
  * As root on a small ext4 on a loop device; everywhere on a simulated disk of a small capacity, with threads as well. */
 #include <errno.h>
-#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -24,6 +23,7 @@
 #include "io/sim.h"
 #include "tests/lib/shell.h"
 #include "tests/lib/tmpdir.h"
+#include "tests/lib/watchdog.h"
 
 enum { HANG_SECONDS = 120, ENTRY_SIZE = 3000, IMAGE_KIB = 8192 };
 
@@ -369,16 +369,6 @@ static void killed_writer_on_a_full_disk_loses_nothing(void **state)
     free_hogged_space();
 }
 
-static void on_alarm(int signal_number)
-{
-    (void)signal_number;
-    static const char text[] = "\ntest_space hangs\n";
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    void *frames[40]; /* of whichever thread the signal found: mostly the one that waits */
-    backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
-    abort();
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -391,7 +381,7 @@ int main(void)
         TEST(appenders_side_by_side_all_get_an_answer),
         TEST(killed_writer_on_a_full_disk_loses_nothing),
     };
-    signal(SIGALRM, on_alarm);
+    dw_watchdog_install("test_space", NULL);
     if (getenv("DW_ONLY"))
         cmocka_set_test_filter(getenv("DW_ONLY"));
     int failed = _cmocka_run_group_tests("simulated disk", tests, sizeof tests / sizeof tests[0], NULL, NULL);

@@ -3,7 +3,6 @@
  * Two ways: the call of a lone committer is kept from returning (the watcher of tests/lib/io_fault.h sleeps in it), and the
  * completion of a request of the flusher's queue is held back. */
 #include <errno.h>
-#include <execinfo.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,6 +15,7 @@
 #include "core/log/log.h"
 #include "tests/lib/io_fault.h"
 #include "tests/lib/log_kit.h"
+#include "tests/lib/watchdog.h"
 
 enum { STALL_MS = 50, WITHIN_MS = 1900, HANG_SECONDS = 60 };
 
@@ -354,16 +354,6 @@ static void write_that_came_back_late_is_told_too(void **state)
     drop(&subject, 0);
 }
 
-static void on_alarm(int number)
-{
-    (void)number;
-    static const char text[] = "\ntest_stall hangs\n";
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    void *frames[40]; /* of whichever thread the signal found: mostly the one that waits */
-    backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
-    abort();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,7 +364,7 @@ int main(void)
         DW_LOG_KIT_TEST(close_waits_for_a_stalled_write),
         DW_LOG_KIT_TEST(write_that_came_back_late_is_told_too),
     };
-    signal(SIGALRM, on_alarm);
+    dw_watchdog_install("test_stall", NULL);
     if (getenv("DW_ONLY"))
         cmocka_set_test_filter(getenv("DW_ONLY"));
     return DW_LOG_KIT_RUN(tests);
