@@ -100,7 +100,7 @@ struct dwal_options {
     /* Fixed when a log is created; at open they may stay 0, or must agree (else DWAL_EARGUMENT). */
     uint64_t volume_size;  /* bytes; default 64 MiB; multiple of the block; at most 4 GiB */
     uint32_t sector_size;  /* 512 (default) or 4096: the unit that the device is assumed to write whole */
-    uint32_t block_size;   /* bytes; default 4096 (or the device's larger physical block); unit of flush */
+    uint32_t block_size;   /* bytes; default 4096; at least the physical block of the device; unit of flush */
     uint32_t toc_length;   /* bytes for your table of contents in each volume; default 0: no callback */
     uint32_t magic_number; /* your own; checked at open when not 0 (DWAL_EMAGIC) */
     uint32_t blanks;       /* blanks to keep ready, 1..255; default 4 */
