@@ -74,15 +74,17 @@ static void every_order_of_small_plans_recovers(void **state)
     double since = dw_crash_now();
     struct dw_crash_counts counts = {0};
     uint64_t share = dw_crash_states_wanted(STATES_STANDARD) / 8;
-    struct dw_crash_model one = {.shape = {4096, 4, 3, 3, 1},
-                                 .entries = blocks_of_one,
-                                 .entry_count = sizeof blocks_of_one / sizeof blocks_of_one[0],
-                                 .run_max = 1};
-    struct dw_crash_model two = {.shape = {512, 4, 2, 3, 1},
-                                 .entries = spills,
-                                 .entry_count = sizeof spills / sizeof spills[0],
-                                 .run_max = 2,
-                                 .may_claim_late = true};
+    struct dw_crash_model one = {
+        .shape = {.sector_size = 4096, .data_blocks = 4, .depth = 3, .in_flight_blocks = 3, .first_volume = 1},
+        .entries = blocks_of_one,
+        .entry_count = sizeof blocks_of_one / sizeof blocks_of_one[0],
+        .run_max = 1};
+    struct dw_crash_model two = {
+        .shape = {.sector_size = 512, .data_blocks = 4, .depth = 2, .in_flight_blocks = 3, .first_volume = 1},
+        .entries = spills,
+        .entry_count = sizeof spills / sizeof spills[0],
+        .run_max = 2,
+        .may_claim_late = true};
     every_order(1, &one, 4096, share, &counts);
     one.shape.in_flight_blocks = 2;
     one.may_mark = true;
