@@ -49,9 +49,7 @@ static void seal_if_wanted(struct dw_writer *writer)
     uint64_t tail = atomic_load_explicit(&writer->ring.tail, memory_order_relaxed);
     if (want <= dw_lsn_of_block(g, dw_block_of_lsn(g, tail)))
         return;
-    bool is_padded;
-    writer->flush.sealed_block = dw_ring_seal(&writer->ring, &is_padded);
-    if (is_padded)
+    if (dw_ring_seal(&writer->ring))
         dw_count(&writer->counts.padded_blocks, 1);
 }
 

@@ -74,17 +74,16 @@ static void pad_block(struct dw_ring *ring, uint64_t block, uint32_t offset)
         memcpy(bytes + sector * g->sector_size, &tag, DW_TAG_SIZE);
 }
 
-uint64_t dw_ring_seal(struct dw_ring *ring, bool *is_padded)
+bool dw_ring_seal(struct dw_ring *ring)
 {
     const struct dw_geometry *g = &ring->geometry;
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-    *is_padded = false;
     for (;;) {
         uint64_t block = dw_block_of_lsn(g, tail);
         uint32_t offset = (uint32_t)(tail - dw_lsn_of_block(g, block));
         /* A reservation larger than the ring may end in a block that has no room yet: then there is nothing to seal. */
         if (offset == 0 || block >= atomic_load_explicit(&ring->room_end, memory_order_relaxed))
-            return block;
+            return false;
         /* A failed exchange means that somebody appended meanwhile: look again. */
         if (atomic_compare_exchange_weak_explicit(&ring->tail, &tail, dw_lsn_of_block(g, block + 1),
                                                   memory_order_acq_rel, memory_order_relaxed)) {
@@ -93,8 +92,7 @@ uint64_t dw_ring_seal(struct dw_ring *ring, bool *is_padded)
             pad_block(ring, block, offset);
             /* relaxed: the role itself reads it; the appenders' bytes come with their own release. */
             atomic_fetch_add_explicit(&slot->filled, g->payload_size - offset, memory_order_relaxed);
-            *is_padded = true;
-            return block + 1;
+            return true;
         }
     }
 }

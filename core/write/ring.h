@@ -86,9 +86,8 @@ static inline uint32_t dw_slot_records(uint64_t filled)
 
 /* ---- the role's side ---- */
 /* Close the block that the tail stands in, if it is partly filled: move the tail to the next block, zero the rest, stamp
- * its tags, count it as filled. Returns the first block behind everything reserved so far. *is_padded tells whether it
- * sealed one. */
-uint64_t dw_ring_seal(struct dw_ring *ring, bool *is_padded);
+ * its tags, count it as filled. True when it sealed one. */
+bool dw_ring_seal(struct dw_ring *ring);
 /* Take the whole block `block` for a MARKER, if the tail stands exactly at its start. */
 bool dw_ring_take_marker(struct dw_ring *ring, uint64_t block);
 /* Is every payload byte of the block there? Acquire; pairs: BLOCK-FILLED. */

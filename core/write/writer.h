@@ -52,7 +52,6 @@ struct dw_flight {
 /* What the holder of the flush role owns. Others see it only after taking the role (acquire; pairs: ROLE). */
 struct dw_flush {
     uint64_t next_block;   /* first block not yet handed to the device */
-    uint64_t sealed_block; /* first block behind the last seal */
     uint64_t marker_block; /* block behind the last marker: no second one right after it */
     struct dw_flight flights[DW_IN_FLIGHT_MAX];
     uint32_t flight_first, flight_count; /* in issue order, round the array */
