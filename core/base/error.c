@@ -165,6 +165,11 @@ int dw_fail_again(const struct dwal_error *error)
     return last_error.code;
 }
 
+int dwal_set_error(const struct dwal_error *error)
+{
+    return dw_fail_again(error);
+}
+
 const struct dwal_error *dwal_last_error(void)
 {
     return &last_error;

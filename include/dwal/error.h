@@ -79,6 +79,9 @@ struct dwal_error {
 
 /* Of the last failing call in this thread; valid until the next failing call in this thread. Never NULL. */
 const struct dwal_error *dwal_last_error(void);
+/* For what is built on dwal and answers with its codes: make a copy of `error` this thread's last failure. Returns
+ * error->code. A pointer that dwal_last_error gave is fine. */
+int dwal_set_error(const struct dwal_error *error);
 const char *dwal_error_name(int code);    /* "DWAL_EBUSY"; "unknown" for others. Static text. */
 const char *dwal_error_meaning(int code); /* static text */
 const char *dwal_error_action(int code);  /* static text */

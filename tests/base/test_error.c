@@ -140,6 +140,12 @@ static void failure_can_be_repeated_from_a_copy(void **state)
     assert_int_equal(dw_fail_again(&first), DWAL_ELOST);
     assert_memory_equal(dwal_last_error(), &first, sizeof first);
     assert_int_equal(dw_fail_again(dwal_last_error()), DWAL_ELOST);
+    /* What is built on top does the same through the public call. */
+    struct dwal_error layer = {.code = DWAL_EARGUMENT, .volume = DWAL_NO_VOLUME, .lsn = 7, .text = "of a layer"};
+    assert_int_equal(dwal_set_error(&layer), DWAL_EARGUMENT);
+    assert_string_equal(dwal_last_error()->text, "of a layer");
+    assert_int_equal(dwal_last_error()->lsn, 7);
+    assert_int_equal(dwal_set_error(&first), DWAL_ELOST);
     assert_memory_equal(dwal_last_error(), &first, sizeof first);
 }
 
