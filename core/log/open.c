@@ -207,6 +207,8 @@ static int start_writer(struct dwal *log, const struct dw_settlement *settlement
         .step_context = log->store,
         .durable_callback = log->options.durable,
         .durable_context = log->options.context,
+        .written_callback = log->options.written,
+        .written_context = log->options.context,
         .next_block = settlement->is_continued
                           ? settlement->next_block
                           : dw_first_block_of_volume(&log->geometry, dw_store_head(log->store)->number),

@@ -171,6 +171,29 @@ static void wake(struct dw_writer *writer, uint64_t from, uint64_t to)
     dw_event_notify(&writer->room);
 }
 
+/* Tell who asked where the time of this write went. */
+static DW_COLD void tell_written(struct dw_writer *writer, const struct dw_flight *flight, uint64_t now_ns)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    struct dwal_written written = {
+        .first = dw_lsn_of_block(g, flight->from),
+        .end = dw_lsn_of_block(g, flight->to),
+        .gap_ns = flight->gap_ns,
+        .start_ns = flight->start_ns,
+        .submitted_ns = flight->submitted_ns,
+        .completed_ns = flight->completed_ns,
+        .durable_ns = now_ns,
+    };
+    writer->options.written_callback(writer->options.written_context, &written);
+}
+
+static uint64_t take_gap(struct dw_flush *flush)
+{
+    uint64_t gap_ns = flush->gap_ns;
+    flush->gap_ns = 0;
+    return gap_ns;
+}
+
 /* ---- with a queue: the flusher's thread ------------------------------------------------------------------------------ */
 
 static struct dw_flight *flight_at(struct dw_flush *flush, uint32_t index)
@@ -188,6 +211,7 @@ static void issue(struct dw_writer *writer, struct dw_volume *volume, uint64_t f
         .from = from,
         .to = to,
         .start_ns = dw_writer_now(writer),
+        .gap_ns = take_gap(flush),
         .request = {.file = volume->file,
                     .bytes = dw_ring_block(&writer->ring, from),
                     .size = (size_t)(to - from) * g->block_size,
@@ -199,7 +223,9 @@ static void issue(struct dw_writer *writer, struct dw_volume *volume, uint64_t f
     record_queue_wait(writer, flight->start_ns);
     atomic_store_explicit(&writer->write_started_ns, flight_at(flush, 0)->start_ns, memory_order_relaxed);
     flush->queue->ops->submit(flush->queue, &flight->request);
-    dw_histogram_record(&writer->stages[DWAL_STAGE_SUBMIT], dw_writer_now(writer) - flight->start_ns);
+    flight->submitted_ns = flush->queue->ops->is_synchronous ? flight->start_ns : dw_writer_now(writer);
+    if (!flush->queue->ops->is_synchronous)
+        dw_histogram_record(&writer->stages[DWAL_STAGE_SUBMIT], flight->submitted_ns - flight->start_ns);
 }
 
 /* Start what the policy allows. Returns how many writes were started. */
@@ -233,14 +259,18 @@ static uint64_t settle_flights(struct dw_writer *writer, struct dw_request *fini
     for (struct dw_request *request = finished; request; request = request->next) {
         struct dw_flight *flight = request->user;
         flight->is_finished = true;
+        flight->completed_ns = now_ns;
         record_device_time(writer, flight->start_ns, now_ns);
         if (request->result < 0)
             fail_write(writer, request->result, flight->from, flight->to);
     }
     while (flush->flight_count > 0 && flight_at(flush, 0)->is_finished) {
         struct dw_flight *flight = flight_at(flush, 0);
-        if (dw_durable_failure(&writer->durable) == 0)
+        if (dw_durable_failure(&writer->durable) == 0) {
             durable = flight->to;
+            if (DW_UNLIKELY(writer->options.written_callback))
+                tell_written(writer, flight, now_ns);
+        }
         flush->flight_first = (flush->flight_first + 1) % DW_IN_FLIGHT_MAX;
         flush->flight_count--;
     }
@@ -307,6 +337,16 @@ bool dw_flush_write_one(struct dw_writer *writer)
         fail_write(writer, result, from, to);
         return true;
     }
+    uint64_t gap_ns = take_gap(flush);
+    if (DW_UNLIKELY(writer->options.written_callback))
+        tell_written(writer,
+                     &(struct dw_flight){.from = from,
+                                         .to = to,
+                                         .gap_ns = gap_ns,
+                                         .start_ns = start_ns,
+                                         .submitted_ns = start_ns,
+                                         .completed_ns = now_ns},
+                     now_ns);
     publish(writer, from, to, now_ns);
     wake(writer, from, to);
     return true;

@@ -84,7 +84,9 @@ void dw_flush_wait_for_copy(struct dw_writer *writer)
         if (dw_flush_can_write(writer) || dw_durable_failure(&writer->durable) != 0)
             break;
     }
-    dw_histogram_record(&writer->stages[DWAL_STAGE_PUBLISH_GAP], dw_writer_now(writer) - start_ns);
+    uint64_t gap_ns = dw_writer_now(writer) - start_ns;
+    writer->flush.gap_ns += gap_ns; /* ours: the caller holds the role */
+    dw_histogram_record(&writer->stages[DWAL_STAGE_PUBLISH_GAP], gap_ns);
 }
 
 /* The caller holds the role and writes until `end` is durable or the log failed. */

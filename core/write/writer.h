@@ -37,6 +37,8 @@ struct dw_writer_options {
     void *step_context;
     dwal_durable_fn *durable_callback;
     void *durable_context;
+    dwal_written_fn *written_callback; /* may be NULL */
+    void *written_context;
     /* Blocks from here on are written; all before are durable. */
     uint64_t next_block;
 };
@@ -45,7 +47,8 @@ struct dw_writer_options {
 struct dw_flight {
     struct dw_request request;
     uint64_t from, to; /* blocks [from, to) */
-    uint64_t start_ns;
+    uint64_t start_ns, submitted_ns, completed_ns;
+    uint64_t gap_ns; /* what the role waited for copies right before it */
     bool is_finished;
 };
 
@@ -54,6 +57,7 @@ struct dw_flush {
     uint64_t next_block;   /* first block not yet handed to the device */
     uint64_t marker_block; /* block behind the last marker: no second one right after it */
     struct dw_flight flights[DW_IN_FLIGHT_MAX];
+    uint64_t gap_ns;                     /* waited for copies since the last write began */
     uint32_t flight_first, flight_count; /* in issue order, round the array */
     struct dw_queue *queue;              /* of the flusher's thread; NULL until it has made one */
 };

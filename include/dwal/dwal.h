@@ -94,6 +94,19 @@ typedef uint64_t dwal_table_fn(void *context, uint32_t volume, uint64_t first, u
  * `failure` is the code). Keep it short, never block, never call append, commit or sync in it. */
 typedef void dwal_durable_fn(void *context, uint64_t durable, int failure);
 
+/* One durable write, for who wants to know where the time of a commit went. Times are CLOCK_MONOTONIC nanoseconds. */
+struct dwal_written {
+    uint64_t first, end;   /* lsns: it made everything in first <= lsn < end durable, markers included */
+    uint64_t gap_ns;       /* how long the flusher waited, right before it, for appenders that were still copying */
+    uint64_t start_ns;     /* the write was handed to the kernel */
+    uint64_t submitted_ns; /* the kernel had taken it (a synchronous write: start_ns) */
+    uint64_t completed_ns; /* it was seen to be finished */
+    uint64_t durable_ns;   /* all writes before it were finished as well: the durable lsn advances now */
+};
+/* Called by the thread that flushes, once for each durable write, in order, before the durable lsn advances over it.
+ * The same rules as for dwal_durable_fn. One branch for each write when it is NULL. */
+typedef void dwal_written_fn(void *context, const struct dwal_written *written);
+
 struct dwal_options {
     size_t size; /* sizeof(struct dwal_options): lets old programs run with new libraries */
 
@@ -125,6 +138,7 @@ struct dwal_options {
     dwal_table_fn *table;
     dwal_durable_fn *durable;
     void *context; /* first argument of all callbacks */
+    dwal_written_fn *written;
 };
 #ifdef __cplusplus
 #define DWAL_OPTIONS_INIT                                                                                              \
