@@ -102,7 +102,8 @@ struct dw_disk_ops {
     int (*lock_test)(struct dw_file *file, enum dw_lock_kind kind, bool *is_held);
 
     /* ---- durable writes in flight ---- */
-    /* Create in the thread that will use it. -EPERM/-ENOSYS: this kind is forbidden here; -EINVAL: unknown kind. */
+    /* Create in the thread that will use it. -EPERM, -EACCES, -ENOSYS: this kind is forbidden here; -EAGAIN: all of it is
+     * taken; -EOPNOTSUPP: not built, or not possible on this disk; -EINVAL: unknown kind. */
     int (*queue_create)(struct dw_disk *disk, const struct dw_queue_options *options, struct dw_queue **queue);
 };
 
@@ -163,6 +164,9 @@ DW_NODISCARD int dw_queue_sync_create(struct dw_disk *disk, const struct dw_queu
                                       struct dw_queue **queue);
 DW_NODISCARD int dw_queue_uring_create(struct dw_disk *disk, const struct dw_queue_options *options,
                                        struct dw_queue **queue);
+
+/* Why creating a queue of this kind gave this result, and what to do, in plain words (io/refusal.c). */
+void dw_queue_refusal(const char *kind, int result, char *text, size_t size);
 
 /* ---- clock, injected like the disk ---- */
 struct dw_clock {

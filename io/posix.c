@@ -72,9 +72,11 @@ static int create_queue(struct dw_disk *disk, const struct dw_queue_options *opt
     const char *kind = options->kind ? options->kind : "sync";
     if (strcmp(kind, "sync") == 0)
         return dw_queue_sync_create(disk, options, queue);
-#ifdef DW_HAVE_URING
     if (strcmp(kind, "uring") == 0)
+#ifdef DW_HAVE_URING
         return dw_queue_uring_create(disk, options, queue);
+#else
+        return -EOPNOTSUPP;
 #endif
     return -EINVAL;
 }

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "core/base/worker.h"
+#include "core/log/backend.h"
 #include "core/log/log.h"
 #include "core/read/reader.h"
 #include "core/read/recover.h"
@@ -38,6 +39,7 @@ struct dwal {
     struct dw_damage_list damage; /* with DWAL_REPORT */
 
     /* Writers only. */
+    struct dw_backend backend; /* what was taken, and why */
     struct dw_writer writer;
     bool is_writer_ready; /* the store's hooks may reach the writer; set before any thread starts */
     struct dw_worker flusher;

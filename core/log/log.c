@@ -113,6 +113,13 @@ int dwal_flush(dwal *log, uint64_t end)
     return 0;
 }
 
+const char *dwal_backend(const dwal *log, const char **why)
+{
+    if (why)
+        *why = log->is_writer ? log->backend.why : "the log is open read-only";
+    return log->is_writer ? log->backend.kind : "none";
+}
+
 uint64_t dwal_durable(const dwal *log)
 {
     if (log->is_writer)

@@ -9,7 +9,11 @@
 
 #include "io/io.h"
 
+struct dw_backend_order;
+
 struct dw_log_setup {
+    /* Backends to try when the options name none (core/log/backend.h); NULL: the default order. Read by open only. */
+    const struct dw_backend_order *order;
     struct dw_disk *disk; /* owned by the log from a successful open on: closed by dwal_close unless is_disk_borrowed */
     const struct dw_clock *clock; /* NULL: the system's */
     bool is_disk_borrowed;

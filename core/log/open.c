@@ -185,6 +185,17 @@ static int recover(struct dwal *log, struct dw_recovered *recovered)
     return 0;
 }
 
+/* Before anything is written: a backend that was named and cannot be had is a refusal. */
+static int choose_backend(struct dwal *log, const struct dw_backend_order *given)
+{
+    struct dw_backend_order order;
+    if (log->options.backend || !given)
+        dw_backend_default_order(log, &order);
+    else
+        order = *given;
+    return dw_backend_take(log, &order);
+}
+
 static void step_maker(void *context)
 {
     uint64_t wait_ns;
@@ -200,7 +211,7 @@ static int start_writer(struct dwal *log, const struct dw_settlement *settlement
         .marker_delay_ns =
             log->options.marker_delay_ms == UINT32_MAX ? UINT64_MAX : (uint64_t)log->options.marker_delay_ms * 1000000u,
         .stall_report_ns = (uint64_t)log->options.stall_report_ms * 1000000u,
-        .queue_kind = log->options.backend,
+        .queue_kind = log->backend.kind,
         .clock = log->clock,
         .is_single_stepped = log->is_single_stepped,
         .step_maker = step_maker,
@@ -284,6 +295,8 @@ int dw_log_open_on(const struct dw_log_setup *setup, const struct dwal_options *
     struct dw_recovered recovered = {0};
     if (result == 0)
         result = load(log);
+    if (result == 0 && log->is_writer)
+        result = choose_backend(log, setup->order);
     if (result == 0)
         result = recover(log, &recovered);
     if (result == 0 && log->is_writer)

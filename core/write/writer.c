@@ -72,10 +72,6 @@ int dw_flusher_start(struct dw_writer *writer)
         .ring_size = writer->ring.bytes_size,
     };
     int result = disk->ops->queue_create(disk, &options, &writer->flush.queue);
-    if (result == -EPERM || result == -ENOSYS) {
-        options.kind = "sync";
-        result = disk->ops->queue_create(disk, &options, &writer->flush.queue);
-    }
     if (result < 0)
         return dw_fail_system(result, "making the %s queue of writes failed",
                               writer->options.queue_kind ? writer->options.queue_kind : "default");

@@ -110,7 +110,7 @@ void dw_writer_fail(struct dw_writer *writer, const struct dwal_error *error);
 void dw_writer_on_space(struct dw_writer *writer);
 
 /* ---- the flusher's thread ---- */
-/* Make the queue in the calling thread. Falls back to "sync" where the kind is forbidden. */
+/* Make the queue in the calling thread. */
 DW_NODISCARD int dw_flusher_start(struct dw_writer *writer);
 void dw_flusher_finish(struct dw_writer *writer);
 /* One bounded piece of work under the role: reap, issue, publish, wake. false: nothing to do. may_wait: block for a completion

@@ -218,6 +218,10 @@ uint64_t dwal_first(const dwal *log);
 /* 0, or the first cause if the log stopped (a code of dwal/error.h); `error` (may be NULL) gets its details. */
 int dwal_failure(const dwal *log, struct dwal_error *error);
 
+/* How the log is written: "sync", "uring" or "aio"; "none" when it is open read-only. `why` (may be NULL) gets the reason
+ * in plain words: named in the options, the default, or what forbids the better ones; valid until dwal_close. */
+const char *dwal_backend(const dwal *log, const char **why);
+
 /* An eventfd that becomes readable when the durable lsn advances (or the log fails). Owned by the log: poll and read it,
  * do not close it. Made at the first call. *fd is valid until dwal_close. */
 int dwal_eventfd(dwal *log, int *fd);

@@ -38,3 +38,17 @@ void dw_place_remove(struct dw_disk *disk)
     if (rmdir(path) < 0)
         fprintf(stderr, "cannot remove %s: %s\n", path, strerror(errno));
 }
+
+bool dw_place_has_queue(const char *kind)
+{
+    struct dw_disk *disk = NULL;
+    struct dw_queue *queue = NULL;
+    struct dw_queue_options options = {.kind = kind, .depth = 1};
+    if (dw_place_make(&disk) < 0)
+        return false;
+    bool has_queue = disk->ops->queue_create(disk, &options, &queue) == 0;
+    if (has_queue)
+        queue->ops->close(queue);
+    dw_place_remove(disk);
+    return has_queue;
+}

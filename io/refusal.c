@@ -1,0 +1,73 @@
+/* refusal.c - say in plain words why a kind of queue could not be made, and what to do about it.
+ *
+ * Owns: nothing. Called by: open, when a queue was refused; any thread. Reads two sysctls.
+ * Failure: what cannot be read is not mentioned. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/io.h"
+
+/* A number from a file of /proc; -1: cannot be told. */
+static long read_number(const char *path)
+{
+    char text[32];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t got = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (got <= 0)
+        return -1;
+    text[got] = '\0';
+    return strtol(text, NULL, 10);
+}
+
+static bool is_forbidden(int result)
+{
+    return result == -EPERM || result == -EACCES || result == -ENOSYS;
+}
+
+static void tell_uring(int result, char *text, size_t size)
+{
+    const char *name = strerrorname_np(-result);
+    long disabled = result == -EPERM ? read_number("/proc/sys/kernel/io_uring_disabled") : 0;
+    if (disabled >= 2)
+        snprintf(text, size, "io_uring is forbidden by sysctl kernel.io_uring_disabled=%ld: set it to 0", disabled);
+    else if (disabled == 1)
+        snprintf(text, size,
+                 "io_uring is forbidden by sysctl kernel.io_uring_disabled=1: set it to 0, or join the group of "
+                 "sysctl kernel.io_uring_group");
+    else
+        snprintf(text, size, "io_uring is forbidden (%s), as by a container's seccomp filter: allow io_uring_setup%s",
+                 name, result == -ENOSYS ? ", or use a kernel that has it" : "");
+}
+
+static void tell_aio(int result, char *text, size_t size)
+{
+    if (result == -EAGAIN)
+        snprintf(text, size, "all %ld aio requests of this machine are taken (%ld): raise sysctl fs.aio-max-nr",
+                 read_number("/proc/sys/fs/aio-max-nr"), read_number("/proc/sys/fs/aio-nr"));
+    else
+        snprintf(text, size, "aio is forbidden (%s), as by a container's seccomp filter: allow io_setup%s",
+                 strerrorname_np(-result), result == -ENOSYS ? ", or use a kernel that has it" : "");
+}
+
+void dw_queue_refusal(const char *kind, int result, char *text, size_t size)
+{
+    bool is_uring = kind && strcmp(kind, "uring") == 0;
+    bool is_aio = kind && strcmp(kind, "aio") == 0;
+    if (is_uring && is_forbidden(result))
+        tell_uring(result, text, size);
+    else if (is_aio && (is_forbidden(result) || result == -EAGAIN))
+        tell_aio(result, text, size);
+    else if (result == -EOPNOTSUPP)
+        snprintf(text, size, "it is not built into this library");
+    else if (result == -EINVAL)
+        snprintf(text, size, "this kind of disk has none");
+    else
+        snprintf(text, size, "%s (%s)", strerrordesc_np(-result), strerrorname_np(-result));
+}
