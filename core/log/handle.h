@@ -61,7 +61,11 @@ struct dwal {
     /* Readers for dwal_read, kept between calls. */
     pthread_mutex_t readers_mutex;
     struct dw_reader *readers[DW_READERS_KEPT];
-    _Atomic uint64_t ring_reads, device_reads, device_read_bytes; /* relaxed: of readers that are closed */
+    /* Writers: no batch that begins before complete_lsn runs on behind the durable lsn; it will be moved to boundary_lsn, an end
+     * of the log at some moment, when that is durable. relaxed: each value that was ever stored is true for good. */
+    _Atomic uint64_t complete_lsn, boundary_lsn;
+    _Atomic uint64_t ring_reads, device_reads,
+        device_read_bytes; /* relaxed: of cursors when they are closed, of reads by lsn at once */
 };
 
 /* core/log/options.c: fill in defaults and check; DWAL_EARGUMENT names the option. `geometry` of an existing log, or NULL. */
@@ -80,5 +84,7 @@ DW_NODISCARD int dw_follow(struct dwal *log, bool *has_grown);
 /* core/log/read.c: what readers need from the log. */
 struct dw_recent dw_log_recent(struct dwal *log);
 void dw_log_readers_close(struct dwal *log);
+/* The trim point moved: no idle reader keeps what lies before it. */
+void dw_log_readers_let_go(struct dwal *log);
 
 #endif

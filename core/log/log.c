@@ -167,5 +167,8 @@ int dwal_trim(dwal *log, uint64_t before)
                           (unsigned long long)dw_durable_lsn(&log->writer.durable));
     if (dw_durable_failure(&log->writer.durable) != 0)
         return tell_failure(log, DWAL_EFAILED);
-    return dw_store_trim(log->store, before);
+    int result = dw_store_trim(log->store, before);
+    if (result == 0)
+        dw_log_readers_let_go(log);
+    return result;
 }

@@ -115,6 +115,7 @@ static int load(struct dwal *log)
         .is_read_only = !log->is_writer,
         .fill_bytes_per_second = (uint64_t)log->options.fill_kib_per_second << 10,
         .keep_retired = log->options.keep_retired,
+        .table_keep = log->options.table_keep,
         .load_threads = log->is_single_stepped ? 1 : DW_LOAD_THREADS,
         .clock = log->clock,
         .hooks = {.context = log,
@@ -228,6 +229,9 @@ static int start_writer(struct dwal *log, const struct dw_settlement *settlement
     if (result < 0)
         return result;
     log->is_writer_ready = true;
+    uint64_t begin = dw_lsn_of_block(&log->geometry, options.next_block); /* what recovery kept are whole batches */
+    atomic_store_explicit(&log->complete_lsn, begin, memory_order_relaxed);
+    atomic_store_explicit(&log->boundary_lsn, begin, memory_order_relaxed);
     if (log->is_single_stepped)
         return dw_flusher_start(&log->writer);
     result = dw_worker_start(&log->flusher, "dwal-flush", flusher_run, log);

@@ -12,6 +12,7 @@
 #include "core/log/handle.h"
 
 #define CURSOR_READ_AHEAD (UINT64_C(256) << 10)
+#define POINT_READ_MAX    (UINT64_C(64) << 10) /* at once, for a single record */
 #define FOLLOW_PAUSE_NS   UINT64_C(2000000)
 
 struct dwal_cursor {
@@ -50,22 +51,47 @@ static void limit_cursor(dwal_cursor *cursor)
     dw_reader_limit(cursor->reader, limit);
 }
 
+/* A batch is reserved in one piece, so the log's end at any moment is no batch's middle. */
+static uint64_t complete_lsn(void *context)
+{
+    struct dwal *log = context;
+    uint64_t boundary = atomic_load_explicit(&log->boundary_lsn, memory_order_relaxed);
+    if (boundary <= dw_durable_lsn(&log->writer.durable)) {
+        uint64_t known = atomic_load_explicit(&log->complete_lsn, memory_order_relaxed);
+        while (known < boundary && !atomic_compare_exchange_weak_explicit(&log->complete_lsn, &known, boundary,
+                                                                          memory_order_relaxed, memory_order_relaxed))
+            ;
+        uint64_t tail = atomic_load_explicit(&log->writer.ring.tail, memory_order_relaxed);
+        atomic_store_explicit(&log->boundary_lsn, tail, memory_order_relaxed);
+    }
+    return atomic_load_explicit(&log->complete_lsn, memory_order_relaxed);
+}
+
 struct dw_recent dw_log_recent(struct dwal *log)
 {
     return (struct dw_recent){
         .context = log,
         .copy_block = log->is_writer ? copy_block : NULL,
         .durable_block = durable_block,
+        .complete_lsn = log->is_writer ? complete_lsn : NULL,
     };
+}
+
+static void count_reads(struct dwal *log, struct dw_reader *reader)
+{
+    struct dw_reader_stats stats;
+    dw_reader_take_stats(reader, &stats);
+    if (stats.ring_reads > 0)
+        dw_count(&log->ring_reads, stats.ring_reads);
+    if (stats.device_reads > 0) {
+        dw_count(&log->device_reads, stats.device_reads);
+        dw_count(&log->device_read_bytes, stats.device_read_bytes);
+    }
 }
 
 static void reader_release(struct dwal *log, struct dw_reader *reader)
 {
-    struct dw_reader_stats stats;
-    dw_reader_get_stats(reader, &stats);
-    dw_count(&log->ring_reads, stats.ring_reads);
-    dw_count(&log->device_reads, stats.device_reads);
-    dw_count(&log->device_read_bytes, stats.device_read_bytes);
+    count_reads(log, reader);
     dw_reader_close(reader);
 }
 
@@ -133,15 +159,38 @@ static int borrow_reader(struct dwal *log, struct dw_reader **reader)
         log->readers[i] = NULL;
     }
     pthread_mutex_unlock(&log->readers_mutex);
-    if (*reader)
-        return 0;
-    struct dw_recent recent = dw_log_recent(log);
-    return dw_reader_create(log->store, &recent, log->geometry.block_size, reader);
+    int result = 0;
+    if (!*reader) {
+        struct dw_recent recent = dw_log_recent(log);
+        result = dw_reader_create(log->store, &recent, POINT_READ_MAX, reader);
+    }
+    if (result == 0)
+        dw_reader_want(*reader, 1);
+    return result;
+}
+
+/* What was trimmed away is not kept by a reader that nobody uses. */
+static void let_go(struct dwal *log, struct dw_reader *reader)
+{
+    uint32_t number = dw_reader_volume(reader);
+    if (number != DW_VOLUME_NUMBER_NONE && dw_end_lsn_of_volume(&log->geometry, number) <= dw_store_first(log->store))
+        dw_reader_release(reader);
+}
+
+void dw_log_readers_let_go(struct dwal *log)
+{
+    pthread_mutex_lock(&log->readers_mutex);
+    for (uint32_t i = 0; i < DW_READERS_KEPT; i++)
+        if (log->readers[i])
+            let_go(log, log->readers[i]);
+    pthread_mutex_unlock(&log->readers_mutex);
 }
 
 static void give_back_reader(struct dwal *log, struct dw_reader *reader)
 {
+    count_reads(log, reader);
     pthread_mutex_lock(&log->readers_mutex);
+    let_go(log, reader);
     for (uint32_t i = 0; i < DW_READERS_KEPT && reader; i++) {
         if (!log->readers[i]) {
             log->readers[i] = reader;
@@ -162,28 +211,33 @@ void dw_log_readers_close(struct dwal *log)
     }
 }
 
-static int read_into(struct dw_reader *reader, uint64_t lsn, uint8_t *buffer, size_t size, struct dwal_record *record)
+/* The record that the reader gave last, into the caller's buffer. */
+static int copy_out(struct dw_reader *reader, uint8_t *buffer, size_t size, struct dwal_record *record)
 {
-    int result = dw_reader_seek_exact(reader, lsn);
-    if (result == 0)
-        result = dw_reader_next(reader, record);
-    if (result < 0)
-        return result;
     uint64_t need = (uint64_t)record->metadata_size + record->data_size;
     if (need > size) {
         record->metadata = record->data = NULL;
-        return dw_fail_at(DWAL_EBUFFER, record->volume, DWAL_NO_LSN, lsn,
-                          "the record at lsn %llu has %llu bytes, the buffer %zu", (unsigned long long)lsn,
+        return dw_fail_at(DWAL_EBUFFER, record->volume, DWAL_NO_LSN, record->lsn,
+                          "the record at lsn %llu has %llu bytes, the buffer %zu", (unsigned long long)record->lsn,
                           (unsigned long long)need, size);
     }
     if (record->metadata_size > 0 && buffer) /* without a buffer both are empty */
         memcpy(buffer, record->metadata, record->metadata_size);
     record->metadata = buffer;
     /* `target` NULL means the reader's own buffer, which an empty record does not need either. */
-    result = dw_reader_data(reader, record, record->data_size > 0 ? buffer + record->metadata_size : NULL);
+    int result = dw_reader_data(reader, record, record->data_size > 0 ? buffer + record->metadata_size : NULL);
+    record->metadata = buffer;
     if (result == 0)
         record->data = buffer + record->metadata_size;
     return result;
+}
+
+static int read_into(struct dw_reader *reader, uint64_t lsn, uint8_t *buffer, size_t size, struct dwal_record *record)
+{
+    int result = dw_reader_seek_exact(reader, lsn);
+    if (result == 0)
+        result = dw_reader_next(reader, record);
+    return result < 0 ? result : copy_out(reader, buffer, size, record);
 }
 
 int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_record *record)
@@ -196,6 +250,40 @@ int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_re
         return result;
     dw_reader_limit(reader, visible_end(log));
     result = read_into(reader, lsn, buffer, size, record);
+    give_back_reader(log, reader);
+    return result;
+}
+
+static int match_into(struct dw_reader *reader, uint64_t from, uint64_t before, dwal_match_fn *match, void *context,
+                      uint8_t *buffer, size_t size, struct dwal_record *record)
+{
+    int result = dw_reader_seek(reader, from);
+    while (result == 0) {
+        result = dw_reader_next(reader, record);
+        if (result == 0 && record->lsn >= before)
+            return dw_fail_at(DWAL_ENOTFOUND, record->volume, DWAL_NO_LSN, from,
+                              "no record that matches starts in lsns %llu to %llu", (unsigned long long)from,
+                              (unsigned long long)before);
+        if (result == 0 && match(context, record))
+            return copy_out(reader, buffer, size, record);
+    }
+    return result;
+}
+
+int dwal_read_match(dwal *log, uint64_t from, uint64_t before, dwal_match_fn *match, void *context, void *buffer,
+                    size_t size, struct dwal_record *record)
+{
+    if (!record || !match || (!buffer && size > 0))
+        return dw_fail(DWAL_EARGUMENT, "record, match or buffer is NULL");
+    if (from < dw_store_first(log->store))
+        return dw_fail_at(DWAL_ETRIMMED, DWAL_NO_VOLUME, DWAL_NO_LSN, from, "lsn %llu is before the trim point",
+                          (unsigned long long)from);
+    struct dw_reader *reader;
+    int result = borrow_reader(log, &reader);
+    if (result < 0)
+        return result;
+    dw_reader_limit(reader, visible_end(log));
+    result = match_into(reader, from, before, match, context, buffer, size, record);
     give_back_reader(log, reader);
     return result;
 }

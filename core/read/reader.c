@@ -67,6 +67,33 @@ void dw_reader_close(struct dw_reader *reader)
     dw_free(reader);
 }
 
+void dw_reader_want(struct dw_reader *reader, uint32_t blocks)
+{
+    reader->window.source.want = blocks;
+}
+
+void dw_reader_release(struct dw_reader *reader)
+{
+    dw_source_release(&reader->window.source);
+    reader->window.block = DW_NO_BLOCK;
+    stand_before(reader, reader->place.lsn);
+}
+
+uint32_t dw_reader_volume(const struct dw_reader *reader)
+{
+    return reader->window.source.volume ? reader->window.source.number : DW_VOLUME_NUMBER_NONE;
+}
+
+/* Ask how far the log is durable, and up to where no batch needs to be looked at. */
+static void sample(struct dw_reader *reader)
+{
+    const struct dw_recent *recent = &reader->window.recent;
+    /* Before the durable block: what was complete then still is. */
+    uint64_t complete = recent->complete_lsn ? recent->complete_lsn(recent->context) : 0;
+    dw_window_sample(&reader->window);
+    reader->batch_end = dw_max_u64(reader->batch_end, complete);
+}
+
 void dw_reader_limit(struct dw_reader *reader, uint64_t limit)
 {
     reader->window.limit = limit;
@@ -79,6 +106,12 @@ void dw_reader_get_stats(const struct dw_reader *reader, struct dw_reader_stats 
     *stats = (struct dw_reader_stats){.ring_reads = reader->window.ring_reads,
                                       .device_reads = source->reads,
                                       .device_read_bytes = source->blocks_read * source->geometry.block_size};
+}
+
+void dw_reader_take_stats(struct dw_reader *reader, struct dw_reader_stats *stats)
+{
+    dw_reader_get_stats(reader, stats);
+    reader->window.ring_reads = reader->window.source.reads = reader->window.source.blocks_read = 0;
 }
 
 /* ---- where the next record starts ---- */
@@ -257,11 +290,20 @@ static void show(const struct dw_reader *reader, struct dwal_record *record)
     };
 }
 
+/* Reading for single records: the rest of a long one is to come with one read. */
+static void want_rest(struct dw_reader *reader, const struct dw_parsed *parsed)
+{
+    struct dw_source *source = &reader->window.source;
+    uint64_t rest = dw_block_of_lsn(&source->geometry, parsed->end - 1) - reader->window.block;
+    if (source->want != 0 && rest > source->want)
+        source->want = (uint32_t)dw_min_u64(rest, source->buffer_blocks);
+}
+
 int dw_reader_next(struct dw_reader *reader, struct dwal_record *record)
 {
     struct dw_parsed parsed;
     reader->has_record = false;
-    dw_window_sample(&reader->window);
+    sample(reader);
     int result = go_to_start(reader);
     if (result == 0)
         result = dw_parse_header(&reader->window, reader->place.lsn, &reader->metadata, &parsed);
@@ -271,6 +313,7 @@ int dw_reader_next(struct dw_reader *reader, struct dwal_record *record)
         return result;
     reader->record = parsed;
     reader->has_record = true;
+    want_rest(reader, &parsed);
     reader->place =
         (struct place){.lsn = parsed.end, .start_block = dw_block_of_lsn(&reader->window.source.geometry, parsed.lsn)};
     show(reader, record);
@@ -326,7 +369,7 @@ int dw_reader_seek_exact(struct dw_reader *reader, uint64_t lsn)
     uint32_t number = dw_volume_of_lsn(g, lsn);
     struct dw_parsed parsed;
     stand_before(reader, lsn);
-    dw_window_sample(window);
+    sample(reader);
     if (lsn < dw_store_first(window->store))
         return dw_fail_at(DWAL_ETRIMMED, number, DWAL_NO_LSN, lsn, "lsn %" PRIu64 " is before the trim point", lsn);
     if (lsn >= dw_window_durable_lsn(window))

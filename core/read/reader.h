@@ -18,6 +18,9 @@ struct dw_recent {
     bool (*copy_block)(void *context, uint64_t block, void *target);
     /* First block not durable: nothing at or beyond it may be shown. Acquire. */
     uint64_t (*durable_block)(void *context);
+    /* No batch that begins before this lsn runs on beyond what is durable; so of what ends before it no batch needs to be
+     * looked at. NULL: look at each. */
+    uint64_t (*complete_lsn)(void *context);
 };
 
 struct dw_reader;
@@ -30,6 +33,12 @@ struct dw_reader_stats {
 DW_NODISCARD int dw_reader_create(struct dw_store *store, const struct dw_recent *recent, size_t read_ahead,
                                   struct dw_reader **reader);
 void dw_reader_close(struct dw_reader *reader);
+/* From now on read for single records: what one needs and not a buffer full; `blocks` at first (1 or more). */
+void dw_reader_want(struct dw_reader *reader, uint32_t blocks);
+/* Let go of the volume that it stands in; it can be used on. */
+void dw_reader_release(struct dw_reader *reader);
+/* Number of the volume that it keeps pinned, or DW_VOLUME_NUMBER_NONE. */
+uint32_t dw_reader_volume(const struct dw_reader *reader);
 /* Show nothing that ends behind `limit`: what recovery said is the end of a log that is only read (there the end may lie
  * inside a block). UINT64_MAX: no limit but the durable block. */
 void dw_reader_limit(struct dw_reader *reader, uint64_t limit);
@@ -44,5 +53,7 @@ DW_NODISCARD int dw_reader_next(struct dw_reader *reader, struct dwal_record *re
 /* The data of the record that next gave, checked; into `target` (data_size bytes) or, when NULL, into the reader's own buffer. */
 DW_NODISCARD int dw_reader_data(struct dw_reader *reader, struct dwal_record *record, void *target);
 void dw_reader_get_stats(const struct dw_reader *reader, struct dw_reader_stats *stats);
+/* The same, and begin again at 0. */
+void dw_reader_take_stats(struct dw_reader *reader, struct dw_reader_stats *stats);
 
 #endif

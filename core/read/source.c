@@ -144,6 +144,15 @@ static void no_volume(struct dw_source *source, uint64_t block, struct dw_block_
     }
 }
 
+static uint32_t blocks_to_read(struct dw_source *source, uint64_t block)
+{
+    if (source->want == 0)
+        return source->buffer_blocks;
+    if (source->count > 0 && block == source->first + source->count && source->want <= source->buffer_blocks / 2)
+        source->want *= 2;
+    return source->want < source->buffer_blocks ? source->want : source->buffer_blocks;
+}
+
 int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view *view)
 {
     const struct dw_geometry *g = &source->geometry;
@@ -167,7 +176,7 @@ int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view
     uint64_t left = g->data_blocks - block % g->data_blocks;
     if (block < source->limit)
         left = dw_min_u64(left, source->limit - block);
-    size_t size = (size_t)dw_min_u64(left, source->buffer_blocks) * g->block_size;
+    size_t size = (size_t)dw_min_u64(left, blocks_to_read(source, block)) * g->block_size;
     size_t done = 0;
     result = dw_file_read(source->file, source->buffer, size, source->base + dw_place_of_block(g, block), &done);
     source->reads++;

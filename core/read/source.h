@@ -32,9 +32,11 @@ struct dw_source {
     int open_error;           /* dwal code that opening it gave */
     uint64_t limit;           /* block at and behind which nothing is read ahead; UINT64_MAX: none */
     uint8_t *buffer;
-    uint32_t buffer_blocks;       /* its size */
-    uint64_t first;               /* first block in it */
-    uint32_t count;               /* blocks in it */
+    uint32_t buffer_blocks; /* its size */
+    uint32_t want;          /* 0: fill the buffer with every read; else blocks that the next read should bring: then it
+                                   * doubles for as long as the reads follow one another */
+    uint64_t first;         /* first block in it */
+    uint32_t count;         /* blocks in it */
     struct dw_block_view damaged; /* when count is 0 and `first` is a block that could not be read whole */
     uint64_t reads, blocks_read;  /* device reads: calls, blocks */
 };

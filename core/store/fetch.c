@@ -110,6 +110,8 @@ static void load_toc(struct dw_store *store, struct dw_row *row, struct dw_file 
     row->volume.toc_verdict = dw_toc_decode(geometry, &store->superblock.identity, area, size, row->volume.number, toc);
     bool is_good = row->volume.toc_verdict == DW_DECODED_OK || row->volume.toc_verdict == DW_DECODED_BAD_TAG;
     row->volume.is_sealed = is_good && (toc->flags & DW_TOC_OPEN) == 0;
+    if (row->volume.is_sealed)
+        dw_table_keep(store, row, area + DW_TOC_SIZE, toc->table_length);
 }
 
 /* ---- one row ---- */

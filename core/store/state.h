@@ -222,6 +222,11 @@ DW_NODISCARD int dw_toc_write_open(struct dw_store *store, struct dw_row *row, u
 struct dw_row *dw_toc_waiting(struct dw_store *store);
 DW_NODISCARD int dw_toc_write_waiting(struct dw_store *store, struct dw_row *row);
 
+/* ---- tables.c ---- */
+/* Keep the beginning of a row's table in memory, as options.table_keep says; no memory for it: it is not kept. `row` belongs
+ * to the caller alone, or the caller holds `mutex`. */
+void dw_table_keep(struct dw_store *store, struct dw_row *row, const void *table, uint32_t length);
+
 /* ---- retire.c ---- */
 /* Take a row out of use: blank or unlink; the row is gone then. *is_retired false: somebody has it pinned. */
 DW_NODISCARD int dw_retire_row(struct dw_store *store, struct dw_row *row, bool *is_retired);

@@ -44,6 +44,9 @@ struct dw_volume {
     uint64_t time_first, time_last;
     bool is_spilling; /* the content runs on into the next volume in the middle of a record */
 
+    uint8_t *table; /* the beginning of the caller's table, as far as it is kept; NULL: not */
+    uint32_t table_kept;
+
     uint32_t pins;  /* readers of this process; under the store's mutex */
     bool is_sealed; /* has its final TOC */
 };
@@ -67,6 +70,7 @@ struct dw_store_options {
     uint32_t in_flight_blocks;      /* L of this writer */
     uint64_t fill_bytes_per_second; /* pace while commits run */
     bool keep_retired;
+    uint32_t table_keep; /* bytes of each caller's table to keep in memory */
     uint32_t
         load_threads; /* that may read headers and TOCs beside one another at load; 0 or 1: the calling one alone */
     const struct dw_clock *clock;
@@ -191,6 +195,13 @@ uint32_t dw_store_first_from(struct dw_store *store, uint32_t number);
 /* Move the trim point (durable superblock before it returns), then let the maker retire. */
 DW_NODISCARD int dw_store_trim(struct dw_store *store, uint64_t before);
 uint64_t dw_store_first(const struct dw_store *store); /* trim point */
+
+/* ---- the caller's tables: any thread ---- */
+/* What is known of the first volume of the chain with a number at or above `number`. DWAL_EEND. */
+DW_NODISCARD int dw_store_describe(struct dw_store *store, uint32_t number, struct dwal_volume *volume);
+/* See dwal_volume_table. */
+DW_NODISCARD int dw_store_read_table(struct dw_store *store, uint32_t number, uint32_t from, void *buffer, size_t size,
+                                     uint32_t *length);
 
 struct dw_store_counts {
     uint64_t claimed, recycled, unlinked, blanks_made, tocs_written;

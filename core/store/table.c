@@ -92,6 +92,7 @@ void dw_table_remove(struct dw_store *store, struct dw_row *row)
     dw_row_shut(store, row);
     store->row_count--;
     memmove(&store->rows[at], &store->rows[at + 1], (store->row_count - at) * sizeof(struct dw_row *));
+    dw_free(row->volume.table);
     dw_free(row);
 }
 
@@ -99,6 +100,7 @@ void dw_table_clear(struct dw_store *store)
 {
     for (size_t i = 0; i < store->row_count; i++) {
         dw_row_shut(store, store->rows[i]);
+        dw_free(store->rows[i]->volume.table);
         dw_free(store->rows[i]);
     }
     dw_free(store->spare_row);

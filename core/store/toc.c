@@ -121,6 +121,7 @@ int dw_toc_write(struct dw_store *store, struct dw_row *row, struct dw_toc_info 
     row->volume.toc = *info;
     row->volume.toc_verdict = DW_DECODED_OK;
     row->volume.is_sealed = (info->flags & DW_TOC_OPEN) == 0;
+    dw_table_keep(store, row, area + DW_TOC_SIZE, info->table_length);
     pthread_mutex_unlock(&store->mutex);
     atomic_fetch_add_explicit(&store->tocs_written, 1, memory_order_relaxed);
     return 0;

@@ -133,6 +133,8 @@ struct dwal_options {
     uint32_t stall_report_ms;     /* report a write that takes longer through `event`; default 1000 */
     bool is_unsafe_buffered;      /* allow a file system without O_DIRECT (tmpfs): for experiments only */
     bool keep_retired;            /* unlink nothing beyond the blanks wanted: retired volumes all become blanks */
+    uint32_t table_keep; /* bytes of each volume's own table of contents (its beginning) to keep in memory, so that
+                                   * dwal_volume_table answers them without a read; default 0 */
 
     dwal_event_fn *event;
     dwal_table_fn *table;
@@ -250,6 +252,15 @@ struct dwal_record {
  * DWAL_ETRIMMED, DWAL_EEND (not durable yet), DWAL_ECORRUPT, DWAL_EDEVICE. Recent entries come from memory. */
 int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_record *record);
 
+/* Of each record from the first that starts at or after `from` on: is it the one? Metadata has been read and checked, data
+ * has not. Must not call back into the log. */
+typedef bool dwal_match_fn(void *context, const struct dwal_record *record);
+/* As dwal_read, of the first record with from <= lsn < before for which `match` answers true: for those who know about where
+ * it is. Reads one block of the device at first and more at a time the further it goes. DWAL_ENOTFOUND: there is none before
+ * `before`; DWAL_EEND: nor before what is durable. */
+int dwal_read_match(dwal *log, uint64_t from, uint64_t before, dwal_match_fn *match, void *context, void *buffer,
+                    size_t size, struct dwal_record *record);
+
 /* A cursor that stands before the first record that starts at or after `lsn` (0: the oldest). It pins what it reads:
  * the volume it stands in is not recycled under it. Never blocks the writer. */
 int dwal_cursor_open(dwal *log, uint64_t lsn, dwal_cursor **cursor);
@@ -263,6 +274,30 @@ void dwal_cursor_close(dwal_cursor *cursor); /* NULL is fine */
 
 /* Wait until the durable lsn is above `beyond` (of a read-only log: until more can be read). DWAL_ETIMEOUT. */
 int dwal_wait(dwal *log, uint64_t beyond, uint64_t timeout_ns);
+
+/* ---- volumes -------------------------------------------------------------------------------------------------------*/
+
+/* What is known of a volume without reading it. */
+struct dwal_volume {
+    size_t size; /* set to sizeof(struct dwal_volume) before the call */
+    uint32_t number;
+    bool is_full;    /* it has its final table of contents: nothing more is written into it */
+    bool is_counted; /* first, last, entries and times are known: it is full, or it is the newest and was closed clean
+                            * (then they are of that close) */
+    uint32_t table_length; /* bytes that the table callback wrote; 0: none */
+    uint64_t begin,
+        end; /* its content: begin <= lsn < end; end is UINT64_MAX while no volume follows (one that is claimed
+                            * ahead and still empty follows too) */
+    uint64_t first, last; /* lsns of the first and the last record that start in it; both are `end` when none does */
+    uint64_t entries;     /* that start in it */
+    uint64_t time_first, time_last; /* nanoseconds since 1970 when its first and last block were written */
+};
+/* The first volume of the log with a number at or above `number`. DWAL_EEND: there is none. Never blocks on the device. */
+int dwal_volume_from(dwal *log, uint32_t number, struct dwal_volume *volume);
+/* Copy bytes from..from+size of what the table callback wrote for volume `number` into `buffer`; *length (may be NULL) gets the
+ * length of the whole. From memory as far as `table_keep` goes, else by one device read that checks the whole.
+ * DWAL_ENOTFOUND: it has no table (yet); DWAL_ETRIMMED, DWAL_ECORRUPT, DWAL_EDEVICE, DWAL_EMEMORY. */
+int dwal_volume_table(dwal *log, uint32_t number, uint32_t from, void *buffer, size_t size, uint32_t *length);
 
 /* ---- statistics ----------------------------------------------------------------------------------------------------*/
 
