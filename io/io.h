@@ -159,11 +159,14 @@ static inline void dw_file_close(struct dw_file *f)
  * Keeps a descriptor of the directory: later renames of a parent do no harm. */
 DW_NODISCARD int dw_disk_posix_open(const char *path, bool is_unsafe, struct dw_disk **disk);
 
-/* Queue kinds of the posix disk (io/sync.c, io/uring.c); used through queue_create. */
+/* Queue kinds of the posix disk (io/sync.c, io/uring.c, io/aio.c); used through queue_create. */
 DW_NODISCARD int dw_queue_sync_create(struct dw_disk *disk, const struct dw_queue_options *options,
                                       struct dw_queue **queue);
 DW_NODISCARD int dw_queue_uring_create(struct dw_disk *disk, const struct dw_queue_options *options,
                                        struct dw_queue **queue);
+
+DW_NODISCARD int dw_queue_aio_create(struct dw_disk *disk, const struct dw_queue_options *options,
+                                     struct dw_queue **queue);
 
 /* Why creating a queue of this kind gave this result, and what to do, in plain words (io/refusal.c). */
 void dw_queue_refusal(const char *kind, int result, char *text, size_t size);

@@ -78,6 +78,12 @@ static int create_queue(struct dw_disk *disk, const struct dw_queue_options *opt
 #else
         return -EOPNOTSUPP;
 #endif
+    if (strcmp(kind, "aio") == 0)
+#ifdef DW_HAVE_AIO
+        return dw_queue_aio_create(disk, options, queue);
+#else
+        return -EOPNOTSUPP;
+#endif
     return -EINVAL;
 }
 

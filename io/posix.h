@@ -2,7 +2,7 @@
  *
  *     posix.c        open and close a directory, choose a queue          posix_names.c  open, list, rename, unlink
  *     posix_file.c   bytes of one file, allocate, sync                   posix_lock.c   the two locks
- *     sync.c uring.c queues                                              clock.c        the system's clocks */
+ *     sync.c uring.c aio.c  queues                                              clock.c        the system's clocks */
 #ifndef DW_IO_POSIX_H
 #define DW_IO_POSIX_H
 

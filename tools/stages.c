@@ -18,6 +18,9 @@ void dw_stages_print(dwal *log)
     stats.size = sizeof stats;
     if (dwal_get_stats(log, &stats) != 0)
         return;
+    const char *why = "";
+    const char *backend = dwal_backend(log, &why);
+    fprintf(stderr, "backend %s: %s\n", backend, why);
     fprintf(stderr,
             "%" PRIu64 " entries, %" PRIu64 " bytes of records, %" PRIu64 " bytes written in %" PRIu64
             " writes, %" PRIu64 " waits for ring room\n",

@@ -206,6 +206,7 @@ static void allocations_fail_under_threads(void **state)
     (void)state;
     sweep(false, "sync", 3);
     sweep(false, "uring", 3);
+    sweep(false, "aio", 3);
 }
 
 /* ---- no allocation on the way append -> flush -> acknowledge ------------------------------------------------------------- */

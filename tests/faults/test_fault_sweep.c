@@ -2,7 +2,7 @@
  *
  * The story (tests/lib/log_story.h) is played once to count the calls of each kind, then again with a fault at every
  * index. Single-stepped on the simulated disk every index is met, and crash images of the moment are looked at too; with
- * threads on a directory of the machine, for the backends sync and uring, as many as the time allows. What must hold
+ * threads on a directory of the machine, for the backends sync, uring and aio, as many as the time allows. What must hold
  * is the story's oracle, and here: no write is tried again in place, no memory stays, nothing hangs. */
 #include <errno.h>
 #include <pthread.h>
@@ -23,14 +23,15 @@
 #include "base/bits.h"
 #include "io/sim.h"
 #include "tests/lib/io_fault.h"
+#include "tests/lib/io_place.h"
 #include "tests/lib/log_story.h"
 #include "tests/lib/tmpdir.h"
 #include "tests/lib/watchdog.h"
 
 #if defined(DW_SANITIZED)
-enum { THREADED_SECONDS = 12, HANG_SECONDS = 120 };
+enum { THREADED_SECONDS = 8, HANG_SECONDS = 120 };
 #else
-enum { THREADED_SECONDS = 9, HANG_SECONDS = 60 };
+enum { THREADED_SECONDS = 6, HANG_SECONDS = 60 };
 #endif
 
 /* ---- what can go wrong ---- */
@@ -403,6 +404,14 @@ static void calls_fail_under_threads_with_uring(void **state)
     sweep_threaded("uring");
 }
 
+static void calls_fail_under_threads_with_aio(void **state)
+{
+    (void)state;
+    if (!dw_place_has_queue("aio"))
+        skip();
+    sweep_threaded("aio");
+}
+
 /* A commit fails, then the maker does, by another errno: the first cause is the one that stays. */
 static void first_cause_stays_when_more_fails(void **state)
 {
@@ -438,10 +447,9 @@ static void first_cause_stays_when_more_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_cause_stays_when_more_fails),
-        cmocka_unit_test(every_call_fails_once_and_for_good),
-        cmocka_unit_test(calls_fail_under_threads_with_sync),
-        cmocka_unit_test(calls_fail_under_threads_with_uring),
+        cmocka_unit_test(first_cause_stays_when_more_fails),  cmocka_unit_test(every_call_fails_once_and_for_good),
+        cmocka_unit_test(calls_fail_under_threads_with_sync), cmocka_unit_test(calls_fail_under_threads_with_uring),
+        cmocka_unit_test(calls_fail_under_threads_with_aio),
     };
     dw_watchdog_install("test_fault_sweep", dw_story_context);
     if (getenv("DW_ONLY"))

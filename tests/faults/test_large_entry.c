@@ -140,12 +140,19 @@ static void threads_stream_with_uring(void **state)
     stream_on_directory("uring");
 }
 
+static void threads_stream_with_aio(void **state)
+{
+    (void)state;
+    stream_on_directory("aio");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_in_flight_never_lap_the_ring),
         cmocka_unit_test(threads_stream_with_sync),
         cmocka_unit_test(threads_stream_with_uring),
+        cmocka_unit_test(threads_stream_with_aio),
     };
     alarm(180); /* slots that are filled twice never become complete */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -328,6 +328,92 @@ IN_CHILD(a_ring_that_stops_answering_fails_all_requests)
 }
 #endif
 
+#ifdef DW_HAVE_AIO
+IN_CHILD(aio_says_when_all_of_it_is_taken_and_leaks_nothing)
+{
+    struct scene *scene = context;
+    struct dw_queue *queue = NULL;
+    struct dw_queue_options options = {.kind = "aio", .depth = 4};
+    uint64_t bytes = dw_alloc_bytes();
+    dw_script_forbid(SYS_io_setup, EAGAIN);
+    DW_SCRIPT_CHECK(scene->disk->ops->queue_create(scene->disk, &options, &queue) == -EAGAIN);
+    DW_SCRIPT_CHECK(queue == NULL && dw_alloc_bytes() == bytes);
+    return 0;
+}
+
+static struct dw_queue *make_aio(struct scene *scene)
+{
+    struct dw_queue *queue = NULL;
+    struct dw_queue_options options = {.kind = "aio", .depth = 4};
+    return scene->disk->ops->queue_create(scene->disk, &options, &queue) == 0 ? queue : NULL;
+}
+
+/* All four units at once, each a request of its own; answers how many were handed out by one reap. */
+static size_t write_units(struct scene *scene, struct dw_queue *queue, struct dw_request requests[BLOCKS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        requests[i] = (struct dw_request){.file = scene->file,
+                                          .bytes = scene->bytes + i * UNIT,
+                                          .size = UNIT,
+                                          .offset = i * UNIT,
+                                          .is_durable = true,
+                                          .result = 1};
+        queue->ops->submit(queue, &requests[i]);
+    }
+    for (struct dw_request *next = queue->ops->reap(queue, true); next; next = next->next)
+        count++;
+    return count;
+}
+
+IN_CHILD(aio_asks_again_when_the_kernel_has_no_room)
+{
+    struct scene *scene = context;
+    struct dw_request requests[BLOCKS];
+    struct dw_queue *queue = make_aio(scene);
+    DW_SCRIPT_CHECK(queue != NULL);
+    PLAY(SYS_io_submit, -EAGAIN, -EINTR, -EAGAIN, DW_SCRIPT_CLAIM(0), -EFBIG, -EFBIG, -EFBIG, -EAGAIN, -EFBIG);
+    DW_SCRIPT_CHECK(write_units(scene, queue, requests) == BLOCKS && queue->in_flight == 0);
+    DW_SCRIPT_CHECK(dw_script_calls() == 9);
+    for (size_t i = 0; i < BLOCKS; i++)
+        DW_SCRIPT_CHECK(requests[i].result == -EFBIG);
+    queue->ops->close(queue);
+    return 0;
+}
+
+IN_CHILD(what_aio_refuses_to_take_is_the_result_of_that_request_alone)
+{
+    struct scene *scene = context;
+    struct dw_request requests[BLOCKS];
+    struct dw_queue *queue = make_aio(scene);
+    DW_SCRIPT_CHECK(queue != NULL);
+    PLAY(SYS_io_submit, -EOPNOTSUPP, -EBADF, -EIO, -EFBIG);
+    DW_SCRIPT_CHECK(write_units(scene, queue, requests) == BLOCKS && queue->in_flight == 0);
+    DW_SCRIPT_CHECK(requests[0].result == -EOPNOTSUPP && requests[1].result == -EBADF);
+    DW_SCRIPT_CHECK(requests[2].result == -EIO && requests[3].result == -EFBIG);
+    queue->ops->close(queue);
+    return 0;
+}
+
+IN_CHILD(an_aio_context_that_stops_answering_fails_all_requests)
+{
+    struct scene *scene = context;
+    struct dw_request requests[BLOCKS];
+    struct dw_queue *queue = make_aio(scene);
+    DW_SCRIPT_CHECK(queue != NULL);
+    PLAY(SYS_io_getevents, -EINTR, -EINTR, -EINVAL);
+    DW_SCRIPT_CHECK(write_units(scene, queue, requests) == BLOCKS);
+    for (size_t i = 0; i < BLOCKS; i++)
+        DW_SCRIPT_CHECK(requests[i].result == -EINVAL);
+    DW_SCRIPT_CHECK(queue->in_flight == 0 && dw_script_calls() == 3);
+    queue->ops->submit(queue, &requests[2]);
+    DW_SCRIPT_CHECK(queue->ops->reap(queue, false) == &requests[2]);
+    DW_SCRIPT_CHECK(requests[2].result == -EINVAL);
+    queue->ops->close(queue);
+    return 0;
+}
+#endif
+
 #define WITH_SCENE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -355,6 +441,12 @@ int main(void)
         WITH_SCENE(a_missing_ring_is_said_to_be_missing),
         WITH_SCENE(a_ring_that_may_register_nothing_works_without),
         WITH_SCENE(a_ring_that_stops_answering_fails_all_requests),
+#endif
+#ifdef DW_HAVE_AIO
+        WITH_SCENE(aio_says_when_all_of_it_is_taken_and_leaks_nothing),
+        WITH_SCENE(aio_asks_again_when_the_kernel_has_no_room),
+        WITH_SCENE(what_aio_refuses_to_take_is_the_result_of_that_request_alone),
+        WITH_SCENE(an_aio_context_that_stops_answering_fails_all_requests),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

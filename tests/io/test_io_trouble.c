@@ -1,4 +1,4 @@
-/* test_io_trouble.c - both queues of the posix disk in trouble: a storm of signals, a limit in the middle of a write, a
+/* test_io_trouble.c - the queues of the posix disk in trouble: a storm of signals, a limit in the middle of a write, a
  * descriptor that gives short answers. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@ enum { UNIT = 4096, DEPTH = 8 };
 struct scene {
     struct dw_disk *disk;
     struct dw_file *file;
-    struct dw_queue *queue; /* NULL: io_uring is forbidden here */
+    struct dw_queue *queue; /* NULL: forbidden here */
     unsigned char *bytes;   /* DEPTH units to write, one more to read */
 };
 
@@ -40,7 +40,7 @@ static int setup(void **state, const char *kind)
     for (size_t i = 0; i < DEPTH * UNIT; i++)
         scene->bytes[i] = (unsigned char)(i / UNIT + i);
     *state = scene;
-    return result < 0 && result != -EPERM && result != -ENOSYS && result != -EINVAL;
+    return result < 0 && result != -EPERM && result != -ENOSYS && result != -EOPNOTSUPP;
 }
 
 static int setup_sync(void **state)
@@ -51,6 +51,11 @@ static int setup_sync(void **state)
 static int setup_uring(void **state)
 {
     return setup(state, "uring");
+}
+
+static int setup_aio(void **state)
+{
+    return setup(state, "aio");
 }
 
 static int teardown(void **state)
@@ -241,6 +246,7 @@ static void a_full_device_says_no_space(void **state)
 }
 
 #define SYNC(test)  cmocka_unit_test_setup_teardown(test, setup_sync, teardown)
+#define AIO(test)   cmocka_unit_test_setup_teardown(test, setup_aio, teardown)
 #define URING(test) cmocka_unit_test_setup_teardown(test, setup_uring, teardown)
 
 int main(void)
@@ -257,6 +263,12 @@ int main(void)
         URING(short_writes_go_on_with_what_is_left),
         URING(a_full_device_says_no_space),
     };
+    const struct CMUnitTest aio_tests[] = {
+        AIO(a_storm_of_signals_loses_no_write),
+        AIO(a_write_beyond_the_limit_says_too_large),
+        AIO(a_write_across_the_limit_is_short_and_then_fails),
+    };
     int failed = cmocka_run_group_tests_name("sync", sync_tests, NULL, NULL);
+    failed += cmocka_run_group_tests_name("aio", aio_tests, NULL, NULL);
     return failed + cmocka_run_group_tests_name("uring", uring_tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@ extern const char *dw_log_kit_backend;
 int dw_log_kit_set_up(void **state);
 int dw_log_kit_tear_down(void **state);
 #define DW_LOG_KIT_TEST(name) cmocka_unit_test_setup_teardown(name, dw_log_kit_set_up, dw_log_kit_tear_down)
-/* Run the tests with the sync backend, then with the uring backend. */
+/* Run the tests with each backend that can be had here: sync, uring, aio. */
 #define DW_LOG_KIT_RUN(tests) dw_log_kit_run((tests), sizeof(tests) / sizeof((tests)[0]))
 int dw_log_kit_run(const struct CMUnitTest *tests, size_t count);
 

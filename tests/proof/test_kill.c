@@ -17,6 +17,7 @@
 #include <cmocka.h>
 #include <dwal/inspect.h>
 
+#include "tests/lib/io_place.h"
 #include "tests/lib/shell.h"
 #include "tests/lib/tmpdir.h"
 #include "tests/proof/kill_writer.h"
@@ -281,6 +282,14 @@ static void nothing_acknowledged_is_lost_by_a_kill_with_uring(void **state)
     kill_again_and_again("uring");
 }
 
+static void nothing_acknowledged_is_lost_by_a_kill_with_aio(void **state)
+{
+    (void)state;
+    if (!dw_place_has_queue("aio"))
+        skip();
+    kill_again_and_again("aio");
+}
+
 int main(int argument_count, char **arguments)
 {
     if (argument_count == 5 + KILL_LANES && strcmp(arguments[1], "write") == 0)
@@ -288,6 +297,7 @@ int main(int argument_count, char **arguments)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_acknowledged_is_lost_by_a_kill_with_sync),
         cmocka_unit_test(nothing_acknowledged_is_lost_by_a_kill_with_uring),
+        cmocka_unit_test(nothing_acknowledged_is_lost_by_a_kill_with_aio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
