@@ -45,14 +45,16 @@ DW_INLINE uint32_t dw_crc32c_short(uint32_t start, const void *bytes, size_t siz
 {
     const unsigned char *at = bytes;
     uint64_t crc = (uint32_t)~start; /* in a wide register: no truncation between the steps */
-    for (; size >= 32; size -= 32, at += 32) {
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(at));
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(at + 8));
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(at + 16));
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(at + 24));
+    const unsigned char *stop = at + (size & ~(size_t)63);
+    for (; at != stop; at += 64) {
+#pragma GCC unroll 8
+        for (unsigned word = 0; word < 64; word += 8)
+            crc = DW_CRC32C_8(crc, dw_crc32c_load(at + word));
     }
-    for (; size >= 8; size -= 8, at += 8)
+    stop += size & 56;
+    for (; at != stop; at += 8)
         crc = DW_CRC32C_8(crc, dw_crc32c_load(at));
+    size &= 7;
     uint32_t last = (uint32_t)crc;
     if (DW_UNLIKELY(size > 0)) {
         if (size & 4) {

@@ -17,11 +17,9 @@ static DW_COLD int refuse_null(void)
 
 int dwal_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end)
 {
-    if (DW_UNLIKELY(!log->is_writer))
-        return refuse_reader();
     if (DW_UNLIKELY(!entry))
         return refuse_null();
-    return dw_writer_append(&log->writer, entry, 1, DW_APPEND_WAIT, lsn, end);
+    return dw_writer_append_one(&log->writer, entry, lsn, end); /* it refuses where nothing may be written */
 }
 
 int dwal_try_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end)
@@ -60,7 +58,7 @@ int dwal_commit(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64
         return refuse_null();
     uint64_t start_ns = dw_writer_now(&log->writer);
     uint64_t record_end;
-    int result = dw_writer_append(&log->writer, entry, 1, DW_APPEND_WAIT, lsn, &record_end);
+    int result = dw_writer_append_one(&log->writer, entry, lsn, &record_end);
     if (result < 0)
         return result;
     if (end)

@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "core/base/error.h"
 #include "core/format/crc32c.h"
+#include "core/write/append.h"
 #include "core/write/pen.h"
 #include "core/write/writer.h"
 
@@ -54,6 +55,8 @@ static DW_COLD DW_NODISCARD int reserve_slow(struct dw_writer *writer, uint64_t 
                                              uint64_t *lsn)
 {
     struct dw_ring *ring = &writer->ring;
+    if (!ring->bytes)
+        return dw_fail(DWAL_EREADONLY, "this log is open read-only");
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     for (;;) {
         if (dw_durable_failure(&writer->durable) != 0)
@@ -90,8 +93,7 @@ static inline int reserve(struct dw_writer *writer, uint64_t size, enum dw_appen
     struct dw_ring *ring = &writer->ring;
     uint64_t limit = atomic_load_explicit(&ring->fast_limit, memory_order_acquire); /* pairs: RING-ROOM */
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-    if (DW_LIKELY(size <= DW_RING_FAST_MAX && tail + size <= limit &&
-                  atomic_load_explicit(&writer->durable.failure, memory_order_relaxed) == 0)) {
+    if (DW_LIKELY(size <= DW_RING_FAST_MAX && tail + size <= limit)) {
         *lsn = atomic_fetch_add_explicit(&ring->tail, size, memory_order_acq_rel); /* pairs: RING-OVERWRITE */
         *is_roomy = *lsn + size <= limit;
         return 0;
@@ -331,6 +333,12 @@ static inline bool is_span(const struct iovec *parts, int count, struct span *sp
     return true;
 }
 
+int dw_append_reserved(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t lsn, bool is_roomy)
+{
+    uint32_t data_crc = dw_crc32c(0, entry->data->iov_base, entry->data->iov_len);
+    return append_streaming(writer, entry, data_crc, lsn, is_roomy);
+}
+
 int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
                      enum dw_append_flags flags, uint64_t *lsns, uint64_t *end)
 {
@@ -341,7 +349,7 @@ int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries,
                     !is_span(entries->metadata, entries->metadata_count, &metadata)))
         return append_parts(writer, entries, flags, lsns, end);
     uint64_t size = DW_RECORD_HEADER_SIZE + metadata.size + data.size, lsn;
-    struct dw_record_info info = {.data_crc = crc_of_span(0, data),
+    struct dw_record_info info = {.data_crc = crc_of_span(0, data), /* the long part, before anything is reserved */
                                   .metadata_size = (uint32_t)metadata.size,
                                   .data_size = (uint32_t)data.size,
                                   .type = DW_RECORD_ENTRY,
@@ -350,16 +358,15 @@ int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries,
     int result = reserve(writer, size, flags, &lsn, &is_roomy);
     if (DW_UNLIKELY(result < 0))
         return result;
-    const struct dw_geometry *g = &writer->ring.geometry;
-    uint64_t block = dw_block_of_lsn(g, lsn);
-    uint64_t offset = lsn - dw_lsn_of_block(g, block);
-    if (DW_LIKELY(is_roomy && offset + size <= g->payload_size))
-        append_in_block(&writer->ring, &info, metadata, data, lsn, block, (uint32_t)offset);
-    else
-        result = append_streaming(writer, entries, info.data_crc, lsn, is_roomy);
     if (lsns)
         *lsns = lsn;
     if (end)
         *end = lsn + size;
-    return result;
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint64_t block = dw_block_of_lsn(g, lsn);
+    uint64_t offset = lsn - dw_lsn_of_block(g, block);
+    if (DW_UNLIKELY(!is_roomy || offset + size > g->payload_size))
+        return append_streaming(writer, entries, info.data_crc, lsn, is_roomy);
+    append_in_block(&writer->ring, &info, metadata, data, lsn, block, (uint32_t)offset);
+    return 0;
 }

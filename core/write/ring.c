@@ -11,6 +11,10 @@
 #include "base/assert.h"
 #include "base/bits.h"
 
+/* fast_limit before any room was told. */
+#define LIMIT_NONE   1u
+#define LIMIT_CLOSED 0u
+
 static void slot_prepare(struct dw_ring *ring, uint64_t block)
 {
     struct dw_slot *slot = dw_ring_slot(ring, block);
@@ -35,6 +39,9 @@ int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const
     ring->first_block = next_block;
     ring->slot_count = (uint32_t)(size / geometry->block_size);
     ring->slot_mask = ring->slot_count - 1;
+    ring->sector_payload = geometry->sector_size - DW_TAG_SIZE;
+    ring->payload_limit = geometry->payload_size + DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE;
+    ring->sector_reciprocal = (UINT64_C(1) << 32) / ring->sector_payload + 1;
     ring->kick_mask = ring->slot_count / 4 - 1;
     ring->bytes_size = size;
     ring->bytes = dw_map(size);
@@ -47,7 +54,7 @@ int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const
         slot_prepare(ring, block);
     atomic_init(&ring->tail, dw_lsn_of_block(geometry, next_block));
     atomic_init(&ring->room_end, next_block + ring->slot_count);
-    atomic_init(&ring->fast_limit, 0);
+    atomic_init(&ring->fast_limit, LIMIT_NONE);
     return 0;
 }
 
@@ -128,13 +135,20 @@ void dw_ring_update_limit(struct dw_ring *ring, uint64_t space)
         uint64_t room_end = atomic_load_explicit(&ring->room_end, memory_order_acquire); /* pairs: RING-ROOM */
         uint64_t limit = space > DW_RING_SLACK_SIZE ? space - DW_RING_SLACK_SIZE : 0;
         limit = dw_min_u64(limit, dw_lsn_of_block(&ring->geometry, room_end));
-        if (limit <= seen) /* only grows: an older caller must not take back what a newer one gave */
+        /* Only grows: an older caller must not take back what a newer one gave. */
+        if (limit <= seen || seen == LIMIT_CLOSED)
             return;
         /* release: hands on the prepared slots (pairs: RING-ROOM). */
         if (atomic_compare_exchange_weak_explicit(&ring->fast_limit, &seen, limit, memory_order_acq_rel,
                                                   memory_order_relaxed))
             return;
     }
+}
+
+void dw_ring_close(struct dw_ring *ring)
+{
+    /* relaxed: it hands on nothing; those who see it look at the failure itself. */
+    atomic_store_explicit(&ring->fast_limit, LIMIT_CLOSED, memory_order_relaxed);
 }
 
 /* A copy that neither the compiler nor a race detector looks into, complete before the next load. */

@@ -45,6 +45,9 @@ struct dw_ring {
     uint64_t first_block; /* the ring never held a block before it */
     uint32_t slot_count;  /* a power of two */
     uint32_t slot_mask;
+    uint32_t sector_payload;    /* payload bytes between two tags */
+    uint32_t payload_limit;     /* a block's payload and header, without the first tag */
+    uint64_t sector_reciprocal; /* q * it >> 32 == q / sector_payload, for q below a block's size */
     uint32_t kick_mask; /* appenders call the flusher when they enter a block whose number has these bits zero */
 
     /* Appenders: lsn at which the next reservation starts. Only grows. acq_rel so that a reader that saw the old tail
@@ -54,7 +57,8 @@ struct dw_ring {
     /* The role: first block that may not be written into the ring yet. release; pairs: RING-ROOM. */
     alignas(DW_CACHE_LINE) _Atomic uint64_t room_end;
     /* Below it an append of at most DW_RING_FAST_MAX bytes may add to the tail without further question: there is
-     * room in the ring and, with slack for everybody who asks at the same time, space in claimed volumes. */
+     * room in the ring and, with slack for everybody who asks at the same time, space in claimed volumes. 0: closed, by
+     * a failure, or never opened for writing. */
     _Atomic uint64_t fast_limit;
 };
 
@@ -100,6 +104,8 @@ static inline bool dw_ring_is_complete(struct dw_ring *ring, uint64_t block)
 void dw_ring_release(struct dw_ring *ring, uint64_t from, uint64_t to);
 /* Room or space changed: `space` is the lsn behind the last claimed volume. */
 void dw_ring_update_limit(struct dw_ring *ring, uint64_t space);
+/* Nothing may be added any more without asking why: the log failed. Any thread; for good. */
+void dw_ring_close(struct dw_ring *ring);
 
 /* ---- readers ---- */
 /* Copy block `block`, known to be durable, out of the ring. false: it was overwritten meanwhile, or never here. */

@@ -38,6 +38,7 @@ void dw_writer_destroy(struct dw_writer *writer)
 void dw_writer_fail(struct dw_writer *writer, const struct dwal_error *error)
 {
     dw_durable_fail(&writer->durable, error);
+    dw_ring_close(&writer->ring);
     dw_event_notify(&writer->room);
     dw_event_notify(&writer->work);
 }

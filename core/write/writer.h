@@ -18,6 +18,7 @@
 
 #include "core/base/event.h"
 #include "core/base/histogram.h"
+#include "core/format/crc32c.h"
 #include "core/store/store.h"
 #include "core/write/durable.h"
 #include "core/write/ring.h"
@@ -98,6 +99,25 @@ enum dw_append_flags { DW_APPEND_WAIT = 0, DW_APPEND_NO_WAIT = 1 };
 /* Append `count` entries under one reservation; all but the last carry DW_RECORD_MORE. `lsns` may be NULL. */
 DW_NODISCARD int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
                                   enum dw_append_flags flags, uint64_t *lsns, uint64_t *end);
+/* The shortest ways (core/write/quick.c): one piece of data of at most DW_CRC32C_SHORT, or DW_QUICK_MAX bytes, no metadata. */
+DW_NODISCARD int dw_append_short(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn,
+                                 uint64_t *end);
+DW_NODISCARD int dw_append_longer(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn,
+                                  uint64_t *end);
+/* Longest data for which a record meets one tag at most, whatever the sector size. */
+#define DW_QUICK_MAX (512 - DW_TAG_SIZE - DW_RECORD_HEADER_SIZE)
+/* One entry by the shortest way there is, waiting for room where there is none. */
+DW_NODISCARD static inline int dw_writer_append_one(struct dw_writer *writer, const struct dwal_entry *entry,
+                                                    uint64_t *lsn, uint64_t *end)
+{
+    if (DW_LIKELY(entry->metadata_count == 0 && entry->data_count == 1 && entry->data != NULL)) {
+        if (DW_LIKELY(entry->data->iov_len <= DW_CRC32C_SHORT))
+            return dw_append_short(writer, entry, lsn, end);
+        if (entry->data->iov_len <= DW_QUICK_MAX)
+            return dw_append_longer(writer, entry, lsn, end);
+    }
+    return dw_writer_append(writer, entry, 1, DW_APPEND_WAIT, lsn, end);
+}
 
 /* ---- durability (core/write/flush.c) ---- */
 /* Raise `want` and wake the flusher if nobody holds the role. */
