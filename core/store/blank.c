@@ -69,11 +69,11 @@ static int begin(struct dw_store *store)
     return result == -EOPNOTSUPP ? 0 : result; /* zeros do as well, they only take longer */
 }
 
-static int fill_chunk(struct dw_store *store)
+static int fill_chunk(struct dw_store *store, size_t chunk)
 {
     struct dw_making *making = &store->making;
     uint64_t left = dw_store_geometry(store)->volume_size - making->filled;
-    size_t size = (size_t)dw_min_u64(left, DW_FILL_CHUNK);
+    size_t size = (size_t)dw_min_u64(left, chunk);
     int result = dw_file_write(making->file, store->zeros, size, making->place.base + making->filled);
     if (result == 0)
         making->filled += size;
@@ -101,7 +101,7 @@ static int finish(struct dw_store *store, bool *is_made)
     return 0;
 }
 
-int dw_blank_make(struct dw_store *store, bool *is_made)
+int dw_blank_make(struct dw_store *store, size_t chunk, bool *is_made)
 {
     struct dw_making *making = &store->making;
     *is_made = false;
@@ -109,7 +109,7 @@ int dw_blank_make(struct dw_store *store, bool *is_made)
     if (!making->file)
         result = begin(store);
     else if (making->filled < dw_store_geometry(store)->volume_size)
-        result = fill_chunk(store);
+        result = fill_chunk(store, chunk);
     else
         result = finish(store, is_made);
     if (result != 0 && making->file) {

@@ -187,7 +187,7 @@ static void describe(struct dw_store *store, const struct dw_store_create *what)
 static int make_first_volume(struct dw_store *store, struct dw_row **row)
 {
     for (bool is_made = false; !is_made;) {
-        int result = dw_blank_make(store, &is_made);
+        int result = dw_blank_make(store, DW_FILL_CHUNK, &is_made);
         if (result == -EINVAL)
             return dw_fail(DWAL_EUNSUPPORTED, "%s cannot do direct I/O in blocks of %u bytes", store->disk->path,
                            dw_store_geometry(store)->block_size);

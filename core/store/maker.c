@@ -171,6 +171,18 @@ static bool is_urgent(const struct dw_store *store)
     return store->blank_count == 0 && (!has_next || is_more_demanded(store));
 }
 
+/* Has nothing become durable for a while? Then nobody is slowed down by filling at full speed. */
+static bool is_log_idle(struct dw_store *store, uint64_t now)
+{
+    struct dw_making *making = &store->making;
+    uint64_t durable = dw_store_durable_block(store);
+    if (durable != making->seen_durable) {
+        making->seen_durable = durable;
+        making->busy_ns = now;
+    }
+    return now - making->busy_ns >= DW_FILL_IDLE_NS;
+}
+
 static void pace(struct dw_store *store, uint64_t now, uint64_t bytes)
 {
     uint64_t rate = store->options.fill_bytes_per_second;
@@ -200,13 +212,14 @@ static int fill_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
     }
     uint64_t now = dw_store_now(store);
     uint64_t due = making->is_blocked ? making->retry_ns : making->not_before_ns;
-    if (now < due && (making->is_blocked || !is_urgent(store))) {
+    bool is_fast = is_urgent(store) || is_log_idle(store, now);
+    if (now < due && (making->is_blocked || !is_fast)) {
         *wait_ns = dw_min_u64(*wait_ns, due - now);
         return 0;
     }
     uint64_t filled = making->file ? making->filled : 0;
     bool is_made;
-    int result = dw_blank_make(store, &is_made);
+    int result = dw_blank_make(store, is_fast ? DW_FILL_CHUNK : DW_FILL_CHUNK_BUSY, &is_made);
     if (dw_is_shortage(result))
         return met_shortage(store, result, now, wait_ns);
     if (result != 0)

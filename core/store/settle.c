@@ -182,7 +182,7 @@ static int claim_after_cut(struct dw_store *store, const struct dw_settlement *s
         if (result != 0 || decision->head)
             return result;
         for (bool is_made = false; !is_made;) {
-            result = dw_blank_make(store, &is_made);
+            result = dw_blank_make(store, DW_FILL_CHUNK, &is_made);
             if (result != 0)
                 return dw_fail_system(result, "a new volume cannot be made in %s", store->disk->path);
         }

@@ -23,6 +23,8 @@
 
 #define DW_OPEN_FILES_MAX  16u                 /* files of volumes kept open though nobody has them pinned */
 #define DW_FILL_CHUNK      (1u << 20)          /* bytes of a blank that one step writes */
+#define DW_FILL_CHUNK_BUSY (64u << 10)         /* the same beside commits: what one of them may have to wait for */
+#define DW_FILL_IDLE_NS    UINT64_C(20000000)  /* no commit for so long: fill as fast as it goes */
 #define DW_STRANGERS_MAX   64u                 /* names kept; more are only warned about */
 #define DW_SPACE_RETRY_NS  UINT64_C(100000000) /* after a blank could not be made */
 #define DW_RETIRE_RETRY_NS UINT64_C(100000000) /* after a reader elsewhere had the volume pinned */
@@ -56,10 +58,11 @@ struct dw_row {
 struct dw_making {
     struct dw_file *file; /* NULL: none is being made */
     struct dw_place place;
-    uint64_t filled;        /* bytes written so far */
-    uint64_t not_before_ns; /* pace */
-    uint64_t retry_ns;      /* is_blocked: when to try again */
-    bool is_blocked;        /* the last try met no space */
+    uint64_t filled;                /* bytes written so far */
+    uint64_t not_before_ns;         /* pace */
+    uint64_t seen_durable, busy_ns; /* how far the log was durable when last looked at, and when that last moved */
+    uint64_t retry_ns;              /* is_blocked: when to try again */
+    bool is_blocked;                /* the last try met no space */
 };
 
 struct dw_store {
@@ -187,7 +190,7 @@ uint64_t dw_table_end(const struct dw_store *store, const struct dw_row *row); /
 void dw_blanks_push(struct dw_store *store, const struct dw_place *place); /* under `mutex` */
 void dw_blanks_drop_at(struct dw_store *store, uint32_t index);            /* under `mutex` */
 /* One bounded piece of making a blank. 0 or -errno (nothing is left behind); *is_made: there is one more. */
-DW_NODISCARD int dw_blank_make(struct dw_store *store, bool *is_made);
+DW_NODISCARD int dw_blank_make(struct dw_store *store, size_t chunk, bool *is_made);
 /* Forget the unfinished one and remove its file. */
 DW_NODISCARD int dw_blank_unmake(struct dw_store *store);
 static inline bool dw_is_no_space(int result)

@@ -129,7 +129,7 @@ struct dwal_options {
     const char *backend;          /* "sync", "uring", "aio"; NULL: chosen at open. See dwal_backend */
     uint32_t marker_delay_ms;     /* idle time before a marker block is written; default 10; UINT32_MAX: never */
     uint32_t fill_kib_per_second; /* pace of blank filling while commits run; default 65536, that is 64 MiB/s;
-                                     * full speed when a blank is needed at once */
+                                     * full speed when a blank is needed at once or nothing became durable for 20 ms */
     uint32_t stall_report_ms;     /* report a write that takes longer through `event`; default 1000 */
     bool is_unsafe_buffered;      /* allow a file system without O_DIRECT (tmpfs): for experiments only */
     bool keep_retired;            /* unlink nothing beyond the blanks wanted: retired volumes all become blanks */
