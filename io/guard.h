@@ -1,4 +1,4 @@
-/* guard.h - what stands in the way of using or formatting a block device. Reads only.
+/* guard.h - what stands in the way of using or formatting a block device, or of a log in a directory. Reads only.
  *
  * Owns: nothing; struct dw_guard is the caller's, of a fixed size, without memory of its own.
  * Called by: creating and opening a log on a device, and tools, on any thread; slow (some hundred system calls, up to 3 MiB read
@@ -32,9 +32,18 @@ enum dw_guard_finding {
     DW_GUARD_DWAL = 0x0800,       /* structures of dwal */
     DW_GUARD_DATA = 0x1000,       /* bytes other than zero where nothing is known to lie */
     DW_GUARD_UNCHECKED = 0x2000,  /* the content could not be judged: no libblkid, or a read failed */
+    /* Of a directory. */
+    DW_GUARD_NETWORK = 0x010000, /* another machine keeps the bytes: locks and durability are a protocol's promise */
+    DW_GUARD_MEMORY = 0x020000,  /* gone with the power */
+    DW_GUARD_COPY_ON_WRITE = 0x040000, /* an overwrite goes elsewhere, so every commit changes the file system's tree */
+    DW_GUARD_NO_FLUSH = 0x080000,      /* a flush does nothing there, by a mount option */
+    DW_GUARD_STRANGERS = 0x100000,     /* others may replace or write its files */
+    DW_GUARD_REMARK = 0x200000,        /* nothing in the way: only to be said */
 };
 #define DW_GUARD_IN_USE  0x001fu /* findings that no force overrides */
 #define DW_GUARD_CONTENT 0x3f00u /* findings that force overrides */
+/* Those of a directory that only a caller who asks for unsafe operation may ignore. */
+#define DW_GUARD_UNSAFE (DW_GUARD_NETWORK | DW_GUARD_MEMORY | DW_GUARD_COPY_ON_WRITE | DW_GUARD_NO_FLUSH)
 
 enum { DW_GUARD_TEXTS_MAX = 16, DW_GUARD_TEXT_SIZE = 192 };
 
@@ -79,7 +88,16 @@ void dw_guard_tell(const struct dw_guard *guard, uint32_t findings, char *text, 
 /* Add a finding of the caller's own (a log's name, say). */
 void dw_guard_add(struct dw_guard *guard, enum dw_guard_finding finding, const char *format, ...) DW_PRINTF(3, 4);
 
+/* What speaks against keeping a log in this directory: DW_GUARD_NETWORK and those below it. -ENOTDIR, -ENOENT, ... */
+DW_NODISCARD int dw_guard_look_at_directory(const char *path, struct dw_guard *guard);
+/* Ask a copy-on-write file system to overwrite in place all files that will be made in this (empty) directory (chattr +C).
+ * -EOPNOTSUPP: it cannot. */
+DW_NODISCARD int dw_guard_set_in_place(const char *path);
+
 /* ---- the parts, for tests on made-up systems ---- */
+struct dw_probe;
+/* The findings that follow from the mount. */
+void dw_guard_judge_mount(const struct dw_probe *probe, struct dw_guard *guard);
 /* Who uses major:minor, in the /proc and /sys mounted at these places (ZONED and partitions of the kernel included). */
 void dw_guard_look_at_users(const char *proc, const char *sysfs, struct dw_guard *guard);
 /* What is written there: any readable descriptor without O_DIRECT, a regular file too. `size` bytes. */

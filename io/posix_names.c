@@ -4,8 +4,8 @@
  * Happy path: a file is opened relative to the directory's descriptor, never through a link, for direct I/O; what was
  *             opened is then looked at (not the name before it), and its alignment is asked from the kernel.
  * Failure: -errno. -EINVAL: direct I/O is refused there, no regular file, or a name that leaves the directory; -EMLINK: the
- *          file has a second name, through which somebody could write into it; -ELOOP: a symbolic link. A file that was
- *          created and then refused is unlinked again.
+ *          file has a second name, through which somebody could write into it; -ELOOP: a symbolic link; -EPERM: to be written,
+ *          but another user's. A file that was created and then refused is unlinked again.
  * Closing: posix_file.c. */
 #include "io/posix.h"
 
@@ -116,13 +116,15 @@ static int find_alignment(int descriptor, bool is_direct, uint32_t *alignment)
 }
 
 /* Is what was opened a file that may be trusted with data? */
-static int accept_descriptor(int descriptor)
+static int accept_descriptor(int descriptor, unsigned flags)
 {
     struct stat facts;
     if (fstat(descriptor, &facts) < 0)
         return -errno;
     if (!S_ISREG(facts.st_mode))
         return -EINVAL;
+    if ((flags & DW_OPEN_WRITE) && facts.st_uid != geteuid())
+        return -EPERM;
     if (facts.st_nlink == 0)
         return -ENOENT; /* unlinked since it was opened */
     if (facts.st_nlink > 1)
@@ -154,7 +156,7 @@ static int open_as(struct dw_posix_disk *disk, const char *name, unsigned flags,
     if (descriptor < 0)
         return descriptor;
     uint32_t alignment = 0;
-    int result = accept_descriptor(descriptor);
+    int result = accept_descriptor(descriptor, flags);
     if (result == 0)
         result = find_alignment(descriptor, is_direct, &alignment);
     if (result == 0) {

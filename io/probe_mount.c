@@ -137,7 +137,7 @@ static void judge_options(struct span options, struct dw_probe_mount *mount)
         if (is_equal(option, "ro"))
             mount->is_read_only = DW_FACT_YES;
         if (is_equal(option, "nobarrier") || is_equal(option, "barrier=0") || is_equal(option, "barrier=none") ||
-            is_equal(option, "fsync_mode=nobarrier"))
+            is_equal(option, "fsync_mode=nobarrier") || is_equal(option, "volatile"))
             mount->is_barrier_off = DW_FACT_YES;
         if (is_equal(option, "discard") || is_starting(option, "discard="))
             mount->is_discarding = DW_FACT_YES;

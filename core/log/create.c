@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/log/handle.h"
+#include "core/log/place.h"
 
 #define DEFAULT_BLANKS 4u
 
@@ -83,7 +84,9 @@ int dwal_create(const char *path, const struct dwal_options *options)
     bool is_new = mkdir(path, 0700) == 0;
     if (!is_new && errno != EEXIST)
         return dw_fail_system(-errno, "making directory %s failed", path);
-    result = create_in(path, &checked);
+    result = dw_place_check_new(path, &checked, is_new);
+    if (result == 0)
+        result = create_in(path, &checked);
     if (result == 0 && is_new) {
         int synced = sync_parent(path);
         if (synced < 0)

@@ -14,6 +14,7 @@
 #include "base/bits.h"
 #include "core/base/error.h"
 #include "core/log/handle.h"
+#include "core/log/place.h"
 
 #define STALL_LOOK_NS UINT64_C(1000000000)
 
@@ -319,6 +320,13 @@ int dw_log_open_on(const struct dw_log_setup *setup, const struct dwal_options *
     return 0;
 }
 
+static int check_place(const char *path, const struct dwal_options *options)
+{
+    struct dwal_options resolved;
+    int result = dw_options_resolve(options, &resolved);
+    return result < 0 || resolved.mode != DWAL_WRITE ? result : dw_place_check_old(path, &resolved);
+}
+
 int dwal_open(const char *path, const struct dwal_options *options, dwal **log)
 {
     if (!path || !log)
@@ -334,7 +342,9 @@ int dwal_open(const char *path, const struct dwal_options *options, dwal **log)
         return dw_fail(DWAL_EUNSUPPORTED, "%s lies on a file system without direct I/O, or on a network", path);
     if (result < 0)
         return dw_fail_system(result, "opening %s failed", path);
-    result = dw_log_open_on(&setup, options, log);
+    result = check_place(path, options);
+    if (result == 0)
+        result = dw_log_open_on(&setup, options, log);
     if (result < 0)
         setup.disk->ops->close(setup.disk);
     return result;

@@ -160,6 +160,9 @@ struct dwal_options {
 
 /* Make an empty log in directory `path` (made with mode 0700 if missing). Writes the superblock last, so a crash leaves
  * either a log or no log. Blocks for the time of filling one volume.
+ * Refused: a directory that another user owns or everybody may write to (DWAL_EPERMISSION; at open for writing too); a
+ * file system that is memory, network, or copies on write (DWAL_EUNSUPPORTED; on btrfs a directory that is made here gets
+ * chattr +C, one that is there must have it). A log that lies in such a place opens, with an event that says so.
  * DWAL_EEXIST, DWAL_EARGUMENT, DWAL_EUNSUPPORTED, DWAL_ENOSPACE, DWAL_EPERMISSION, DWAL_EDEVICE. */
 int dwal_create(const char *path, const struct dwal_options *options);
 

@@ -228,7 +228,7 @@ static struct told throw_DWAL_ETABLE(void)
 static struct told throw_DWAL_EUNSUPPORTED(void)
 {
     struct dwal_options options = dw_log_kit_options();
-    return (struct told){.result = dwal_create("/dev/shm", &options), .words = {"/dev/shm", "direct I/O"}};
+    return (struct told){.result = dwal_create("/dev/shm", &options), .words = {"/dev/shm", "memory"}};
 }
 
 static struct told throw_DWAL_EMEMORY(void)
