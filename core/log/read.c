@@ -211,25 +211,12 @@ void dw_log_readers_close(struct dwal *log)
     }
 }
 
-/* The record that the reader gave last, into the caller's buffer. */
-static int copy_out(struct dw_reader *reader, uint8_t *buffer, size_t size, struct dwal_record *record)
+static int refuse_buffer(struct dwal_record *record, uint64_t need, size_t size)
 {
-    uint64_t need = (uint64_t)record->metadata_size + record->data_size;
-    if (need > size) {
-        record->metadata = record->data = NULL;
-        return dw_fail_at(DWAL_EBUFFER, record->volume, DWAL_NO_LSN, record->lsn,
-                          "the record at lsn %llu has %llu bytes, the buffer %zu", (unsigned long long)record->lsn,
-                          (unsigned long long)need, size);
-    }
-    if (record->metadata_size > 0 && buffer) /* without a buffer both are empty */
-        memcpy(buffer, record->metadata, record->metadata_size);
-    record->metadata = buffer;
-    /* `target` NULL means the reader's own buffer, which an empty record does not need either. */
-    int result = dw_reader_data(reader, record, record->data_size > 0 ? buffer + record->metadata_size : NULL);
-    record->metadata = buffer;
-    if (result == 0)
-        record->data = buffer + record->metadata_size;
-    return result;
+    record->metadata = record->data = NULL;
+    return dw_fail_at(DWAL_EBUFFER, record->volume, DWAL_NO_LSN, record->lsn,
+                      "the record at lsn %llu needs %llu bytes, the buffer has %zu", (unsigned long long)record->lsn,
+                      (unsigned long long)need, size);
 }
 
 static int read_into(struct dw_reader *reader, uint64_t lsn, uint8_t *buffer, size_t size, struct dwal_record *record)
@@ -237,7 +224,20 @@ static int read_into(struct dw_reader *reader, uint64_t lsn, uint8_t *buffer, si
     int result = dw_reader_seek_exact(reader, lsn);
     if (result == 0)
         result = dw_reader_next(reader, record);
-    return result < 0 ? result : copy_out(reader, buffer, size, record);
+    if (result < 0)
+        return result;
+    uint64_t need = (uint64_t)record->metadata_size + record->data_size;
+    if (need > size)
+        return refuse_buffer(record, need, size);
+    if (record->metadata_size > 0 && buffer) /* without a buffer both are empty */
+        memcpy(buffer, record->metadata, record->metadata_size);
+    record->metadata = buffer;
+    /* `target` NULL means the reader's own buffer, which an empty record does not need either. */
+    result = dw_reader_data(reader, record, record->data_size > 0 ? buffer + record->metadata_size : NULL);
+    record->metadata = buffer;
+    if (result == 0)
+        record->data = buffer + record->metadata_size;
+    return result;
 }
 
 int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_record *record)
@@ -257,16 +257,24 @@ int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_re
 static int match_into(struct dw_reader *reader, uint64_t from, uint64_t before, dwal_match_fn *match, void *context,
                       uint8_t *buffer, size_t size, struct dwal_record *record)
 {
-    int result = dw_reader_seek(reader, from);
+    bool is_exact = before == from + 1;
+    int result = is_exact ? dw_reader_seek_exact(reader, from) : dw_reader_seek(reader, from);
     while (result == 0) {
         result = dw_reader_next(reader, record);
-        if (result == 0 && record->lsn >= before)
+        if (result == 0 && record->lsn < before && match(context, record))
+            break;
+        if (result == 0 && (is_exact || record->lsn >= before))
             return dw_fail_at(DWAL_ENOTFOUND, record->volume, DWAL_NO_LSN, from,
                               "no record that matches starts in lsns %llu to %llu", (unsigned long long)from,
                               (unsigned long long)before);
-        if (result == 0 && match(context, record))
-            return copy_out(reader, buffer, size, record);
     }
+    if (result < 0)
+        return result;
+    if (record->data_size > size)
+        return refuse_buffer(record, record->data_size, size);
+    result = dw_reader_data(reader, record, record->data_size > 0 ? buffer : NULL);
+    record->metadata = NULL; /* the reader's own */
+    record->data = buffer;
     return result;
 }
 

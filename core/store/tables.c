@@ -54,6 +54,8 @@ int dw_store_describe(struct dw_store *store, uint32_t number, struct dwal_volum
             .first = is_counted ? toc->first_lsn : 0,
             .last = is_counted ? toc->last_lsn : 0,
             .entries = is_counted ? toc->entry_count : 0,
+            .payload_size = dw_store_geometry(store)->payload_size,
+            .data_blocks = dw_store_geometry(store)->data_blocks,
             .time_first = is_counted ? toc->time_first : 0,
             .time_last = is_counted ? toc->time_last : 0,
         };

@@ -258,9 +258,10 @@ int dwal_read(dwal *log, uint64_t lsn, void *buffer, size_t size, struct dwal_re
 /* Of each record from the first that starts at or after `from` on: is it the one? Metadata has been read and checked, data
  * has not. Must not call back into the log. */
 typedef bool dwal_match_fn(void *context, const struct dwal_record *record);
-/* As dwal_read, of the first record with from <= lsn < before for which `match` answers true: for those who know about where
- * it is. Reads one block of the device at first and more at a time the further it goes. DWAL_ENOTFOUND: there is none before
- * `before`; DWAL_EEND: nor before what is durable. */
+/* Read the data (alone: `match` has seen the metadata) of the first record with from <= lsn < before for which `match`
+ * answers true into `buffer`: for those who know about where it is. With before = from + 1 only the record at `from` is looked
+ * at. Reads one block of the device at first, and more at a time the further it goes. DWAL_EBUFFER: record->data_size tells what
+ * is needed. DWAL_ENOTFOUND: there is none before `before`; DWAL_EEND: nor before what is durable; else as dwal_read. */
 int dwal_read_match(dwal *log, uint64_t from, uint64_t before, dwal_match_fn *match, void *context, void *buffer,
                     size_t size, struct dwal_record *record);
 
@@ -291,8 +292,10 @@ struct dwal_volume {
     uint64_t begin,
         end; /* its content: begin <= lsn < end; end is UINT64_MAX while no volume follows (one that is claimed
                             * ahead and still empty follows too) */
-    uint64_t first, last; /* lsns of the first and the last record that start in it; both are `end` when none does */
-    uint64_t entries;     /* that start in it */
+    uint64_t first, last;  /* lsns of the first and the last record that start in it; both are `end` when none does */
+    uint64_t entries;      /* that start in it */
+    uint32_t payload_size; /* P: payload bytes of a block; the block of an lsn is lsn / P */
+    uint32_t data_blocks;  /* D: blocks of a volume; it begins at lsn number * D * P */
     uint64_t time_first, time_last; /* nanoseconds since 1970 when its first and last block were written */
 };
 /* The first volume of the log with a number at or above `number`. DWAL_EEND: there is none. Never blocks on the device. */
