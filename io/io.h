@@ -11,7 +11,7 @@
  * callers in core always use whole blocks in block-aligned memory.
  * Ownership: a buffer lent to a call is untouchable by the caller until it returns (a request: until it is reaped).
  * Threads: all calls on a disk and on a file may come from any thread at any time, except close, which comes last;
- * a queue belongs to the thread that created it. */
+ * a queue belongs to the thread that created it, or with `is_shared` to one thread at a time. */
 #ifndef DW_IO_IO_H
 #define DW_IO_IO_H
 
@@ -68,6 +68,9 @@ struct dw_queue_options {
     uint32_t depth;          /* most requests in flight, 1..64 */
     const void *ring_memory; /* registered as a fixed buffer where possible (else NULL / 0) */
     size_t ring_size;
+    bool
+        is_shared; /* used by changing threads, one at a time: the caller's lock orders them, and nothing is in flight when
+                     * it changes hands */
 };
 
 struct dw_disk_ops {
@@ -123,6 +126,9 @@ struct dw_queue_ops {
 struct dw_disk {
     const struct dw_disk_ops *ops;
     char path[512]; /* for messages */
+    /* A durable request of an asynchronous queue costs less than write_durable: on a raw block device the kernel sends a
+     * flush behind a synchronous FUA write, and none behind an asynchronous one. */
+    bool is_queue_better;
 };
 struct dw_queue {
     const struct dw_queue_ops *ops;

@@ -1,8 +1,9 @@
 /* uring.c - durable writes in flight through io_uring.
  *
  * Owns: a ring, a slot for every request in flight; uring_files.c keeps the table of fixed files.
- * Called by: the thread that created it (SINGLE_ISSUER: the kernel refuses any other); one submit and one reap are one
- *            system call together: submit only fills an entry, reap pushes it and, if asked, waits in the same call.
+ * Called by: the thread that created it (SINGLE_ISSUER: the kernel refuses any other), or, if shared, one thread at a time;
+ *            one submit and one reap are one system call together: submit only fills an entry, reap pushes it and, if
+ *            asked, waits in the same call.
  * Happy path: IORING_OP_WRITE_FIXED from the registered ring memory into a fixed file with RWF_DSYNC; completions are
  *             taken in the order in which the kernel posts them. No busy polling, no kernel polling thread.
  * Failure: a completion's error is the request's result and is final. Results that say that nothing was begun (see
@@ -77,7 +78,7 @@ static void submit_request(struct dw_queue *base, struct dw_request *request)
     struct dw_uring *queue = uring_of(base);
     dw_assert(base->in_flight < base->depth);
     dw_assert(request->size > 0);
-    dw_debug_assert(pthread_equal(queue->owner, pthread_self()));
+    dw_debug_assert(queue->is_shared || pthread_equal(queue->owner, pthread_self()));
     if (dw_posix_file_of(request->file)->is_direct)
         dw_assert(dw_is_aligned((uintptr_t)request->bytes | request->size | request->offset, request->file->alignment));
     base->in_flight++;
@@ -175,7 +176,7 @@ static struct dw_request *reap_requests(struct dw_queue *base, bool is_waiting)
 {
     struct dw_uring *queue = uring_of(base);
     dw_assert(!is_waiting || base->in_flight > 0);
-    dw_debug_assert(pthread_equal(queue->owner, pthread_self()));
+    dw_debug_assert(queue->is_shared || pthread_equal(queue->owner, pthread_self()));
     while (queue->broken == 0) {
         take_completions(queue);
         bool is_enough = queue->first || !is_waiting;
@@ -219,8 +220,8 @@ static const struct dw_queue_ops uring_ops = {
     .close = close_queue,
 };
 
-/* Newest first; an older kernel answers -EINVAL to flags that it does not know. */
-static int create_ring(struct io_uring *ring, uint32_t depth)
+/* Newest first; an older kernel answers -EINVAL to flags that it does not know. The first is for one thread alone. */
+int dw_uring_create_ring(struct io_uring *ring, uint32_t depth, bool is_shared, unsigned wanted)
 {
     static const unsigned choices[] = {
         SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | SETUP_TASKRUN_FLAG,
@@ -228,8 +229,8 @@ static int create_ring(struct io_uring *ring, uint32_t depth)
         0,
     };
     int result = -EINVAL;
-    for (size_t i = 0; i < DW_COUNT_OF(choices) && result == -EINVAL; i++)
-        result = io_uring_queue_init(depth, ring, choices[i]);
+    for (size_t i = is_shared ? 1 : 0; i < DW_COUNT_OF(choices) && result == -EINVAL; i++)
+        result = io_uring_queue_init(depth, ring, choices[i] | wanted);
     return result;
 }
 
@@ -242,7 +243,7 @@ int dw_queue_uring_create(struct dw_disk *disk, const struct dw_queue_options *o
     struct dw_uring *queue = dw_alloc(sizeof *queue);
     if (!queue)
         return -ENOMEM;
-    int result = create_ring(&queue->ring, options->depth);
+    int result = dw_uring_create_ring(&queue->ring, options->depth, options->is_shared, 0);
     if (result == 0 && !(queue->ring.features & IORING_FEAT_RW_CUR_POS)) {
         /* Came with IORING_OP_WRITE (5.6): without it nothing here would work. */
         io_uring_queue_exit(&queue->ring);
@@ -256,6 +257,7 @@ int dw_queue_uring_create(struct dw_disk *disk, const struct dw_queue_options *o
     queue->base.depth = options->depth;
     queue->last = &queue->first;
     queue->owner = pthread_self();
+    queue->is_shared = options->is_shared;
     queue->free_slots = options->depth == 64 ? UINT64_MAX : (UINT64_C(1) << options->depth) - 1;
     if (options->ring_memory) {
         struct iovec memory = {.iov_base = (void *)(uintptr_t)options->ring_memory, .iov_len = options->ring_size};

@@ -28,7 +28,8 @@ struct dw_uring_file {
 struct dw_uring {
     struct dw_queue base;
     struct io_uring ring;
-    pthread_t owner;
+    pthread_t owner; /* unless is_shared */
+    bool is_shared;
     const unsigned char *memory; /* registered as buffer 0, or NULL */
     size_t memory_size;
     int broken;               /* 0, or the -errno of an io_uring_enter that failed for good */
@@ -39,6 +40,9 @@ struct dw_uring {
     bool has_files;
     struct dw_uring_file files[DW_URING_FILES];
 };
+
+/* uring.c: a ring with the newest flags that the kernel knows, and `wanted` among them. */
+int dw_uring_create_ring(struct io_uring *ring, uint32_t depth, bool is_shared, unsigned wanted);
 
 /* uring_files.c */
 void dw_uring_files_open(struct dw_uring *queue);

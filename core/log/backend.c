@@ -30,6 +30,13 @@ void dw_backend_default_order(const struct dwal *log, struct dw_backend_order *o
         snprintf(order->why, sizeof order->why, "named in the options");
         return;
     }
+    if (log->disk->is_queue_better) {
+        add_kind(order, "uring");
+        add_kind(order, "aio");
+        add_kind(order, "sync");
+        snprintf(order->why, sizeof order->why, "the default here: one write, and no flush behind it");
+        return;
+    }
     /* Without a measurement the synchronous one is the better bet on files: where the device has no FUA, an asynchronous
      * durable write ends in an ordinary kernel worker. It is forbidden nowhere, so there is nothing behind it. */
     add_kind(order, NULL);
@@ -44,7 +51,8 @@ static const char *name_of(const char *kind)
 /* Make one and close it again. 0 or -errno; *kind: its name. */
 static int try_kind(struct dwal *log, const char *wanted, const char **kind)
 {
-    struct dw_queue_options options = {.kind = wanted, .depth = log->options.in_flight_writes};
+    struct dw_queue_options options = {
+        .kind = wanted, .depth = log->options.in_flight_writes, .is_shared = log->disk->is_queue_better};
     struct dw_queue *queue = NULL;
     int result = log->disk->ops->queue_create(log->disk, &options, &queue);
     if (result < 0)

@@ -1,6 +1,6 @@
 /* flush.c - the flush role: seal, stamp, issue, reap, publish, wake.
  *
- * Called by: whoever holds the role; the flusher's thread with a queue, a lone committer without one.
+ * Called by: whoever holds the role; the flusher's thread with a queue, a lone committer with one write that it awaits.
  * Happy path: seal the block that the tail stands in if somebody waits for it, write the longest complete run in one
  * durable write (split at the ring's end, the volume's end, the largest size and the in-flight limit), publish the new
  * durable block, start the next write, then wake. Greedy and self-clocking: nothing in flight -> write at once;
@@ -308,13 +308,33 @@ bool dw_flush_step(struct dw_writer *writer, bool may_wait)
     return true;
 }
 
-/* ---- without a queue: a lone committer --------------------------------------------------------------------------------- */
+/* ---- one write, awaited: a lone committer --------------------------------------------------------------------------------- */
+
+/* One write of blocks [from, to), and wait for it. Where a queue's write costs the device less, through the queue: it is used
+ * by whoever holds the role, and nothing is in flight when the role changes hands. */
+static int write_alone(struct dw_writer *writer, struct dw_volume *volume, uint64_t from, uint64_t to)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    struct dw_queue *queue = writer->flush.queue;
+    struct dw_request request = {
+        .file = volume->file,
+        .bytes = dw_ring_block(&writer->ring, from),
+        .size = (size_t)(to - from) * g->block_size,
+        .offset = volume->base + dw_place_of_block(g, from),
+        .is_durable = true,
+    };
+    if (!writer->flush.is_queue_for_all)
+        return dw_file_write_durable(request.file, request.bytes, request.size, request.offset);
+    queue->ops->submit(queue, &request);
+    while (queue->in_flight > 0)
+        (void)queue->ops->reap(queue, true);
+    return request.result;
+}
 
 /* One durable write by the calling thread. false: nothing could be written now. */
 bool dw_flush_write_one(struct dw_writer *writer)
 {
     struct dw_flush *flush = &writer->flush;
-    const struct dw_geometry *g = &writer->ring.geometry;
     dw_assert(flush->flight_count == 0);
     advance_volumes(writer);
     seal_if_wanted(writer);
@@ -327,8 +347,7 @@ bool dw_flush_write_one(struct dw_writer *writer)
     uint64_t start_ns = dw_writer_now(writer);
     record_queue_wait(writer, start_ns);
     atomic_store_explicit(&writer->write_started_ns, start_ns, memory_order_relaxed);
-    int result = dw_file_write_durable(volume->file, dw_ring_block(&writer->ring, from),
-                                       (size_t)(to - from) * g->block_size, volume->base + dw_place_of_block(g, from));
+    int result = write_alone(writer, volume, from, to);
     uint64_t now_ns = dw_writer_now(writer);
     atomic_store_explicit(&writer->write_started_ns, 0, memory_order_relaxed);
     record_device_time(writer, start_ns, now_ns);

@@ -71,11 +71,13 @@ int dw_flusher_start(struct dw_writer *writer)
         .depth = writer->options.in_flight_writes,
         .ring_memory = writer->ring.bytes,
         .ring_size = writer->ring.bytes_size,
+        .is_shared = disk->is_queue_better,
     };
     int result = disk->ops->queue_create(disk, &options, &writer->flush.queue);
     if (result < 0)
         return dw_fail_system(result, "making the %s queue of writes failed",
                               writer->options.queue_kind ? writer->options.queue_kind : "default");
+    writer->flush.is_queue_for_all = disk->is_queue_better && !writer->flush.queue->ops->is_synchronous;
     return 0;
 }
 

@@ -60,7 +60,8 @@ struct dw_flush {
     struct dw_flight flights[DW_IN_FLIGHT_MAX];
     uint64_t gap_ns;                     /* waited for copies since the last write began */
     uint32_t flight_first, flight_count; /* in issue order, round the array */
-    struct dw_queue *queue;              /* of the flusher's thread; NULL until it has made one */
+    struct dw_queue *queue;              /* made by the flusher's thread; NULL until then */
+    bool is_queue_for_all; /* a lone committer writes through it too; else it is the flusher's thread's alone */
 };
 
 struct dw_writer_counts { /* relaxed: statistics only */
