@@ -97,6 +97,45 @@ void dw_json_end(struct dw_json *json)
     dw_output_text("}\n");
 }
 
+void dw_json_open_list(struct dw_json *json, const char *name)
+{
+    begin_field(json, name, "");
+    dw_output_text("[");
+    json->has_fields = false;
+}
+
+void dw_json_close_list(struct dw_json *json)
+{
+    dw_output_text("]");
+    json->has_fields = true;
+}
+
+void dw_json_open_object(struct dw_json *json, const char *name)
+{
+    if (name)
+        begin_field(json, name, "");
+    else if (json->has_fields)
+        dw_output_text(",");
+    dw_output_text("{");
+    json->has_fields = false;
+}
+
+void dw_json_close_object(struct dw_json *json)
+{
+    dw_output_text("}");
+    json->has_fields = true;
+}
+
+/* Text that is no UTF-8 becomes "?": an element has no name that could say that it is base64. */
+void dw_json_element(struct dw_json *json, const char *text)
+{
+    const char *shown = dw_utf8_is_valid(text, strlen(text)) ? text : "?";
+    if (json->has_fields)
+        dw_output_text(",");
+    json->has_fields = true;
+    write_string(shown, strlen(shown));
+}
+
 void dw_json_bytes(struct dw_json *json, const char *name, const void *bytes, size_t size)
 {
     if (size == 0) {

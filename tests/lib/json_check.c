@@ -1,5 +1,5 @@
-/* json_check.c - is a text valid JSON? See json_check.h. One function per kind of value; arrays are not needed and are
- * refused, so that no value nests deeper than an object in an object. */
+/* json_check.c - is a text valid JSON? See json_check.h. One function per kind of value; what is open is kept in a small
+ * stack, so that depth is bounded and nothing calls itself. */
 #include "tests/lib/json_check.h"
 
 #include <string.h>
@@ -76,18 +76,39 @@ static bool take_value(struct reader *reader)
     return take(reader, "true") || take(reader, "false") || take(reader, "null");
 }
 
+static bool take_name(struct reader *reader)
+{
+    return take_string(reader) && take(reader, ":");
+}
+
 bool dw_json_is_object(const char *text, size_t size)
 {
+    enum { DEPTH_MAX = 16 };
     struct reader reader = {(const unsigned char *)text, (const unsigned char *)text + size};
-    if (!take(&reader, "{"))
+    const char *closers[DEPTH_MAX];
+    size_t depth = 0;
+    if (size == 0 || text[0] != '{')
         return false;
-    if (take(&reader, "}"))
-        return reader.at == reader.end;
-    do
-        if (!take_string(&reader) || !take(&reader, ":") || !take_value(&reader))
+    do { /* a value is expected, its name was taken */
+        bool is_object = take(&reader, "{");
+        if (is_object || take(&reader, "[")) {
+            if (depth == DEPTH_MAX)
+                return false;
+            closers[depth++] = is_object ? "}" : "]";
+            if (reader.at < reader.end && *reader.at != (unsigned char)closers[depth - 1][0]) {
+                if (is_object && !take_name(&reader))
+                    return false;
+                continue;
+            }
+        } else if (!take_value(&reader)) {
             return false;
-    while (take(&reader, ","));
-    return take(&reader, "}") && reader.at == reader.end;
+        }
+        while (depth > 0 && take(&reader, closers[depth - 1]))
+            depth--;
+        if (depth > 0 && (!take(&reader, ",") || (closers[depth - 1][0] == '}' && !take_name(&reader))))
+            return false;
+    } while (depth > 0);
+    return reader.at == reader.end;
 }
 
 bool dw_json_is_lines(const char *text, size_t size, size_t *lines)
