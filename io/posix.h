@@ -48,6 +48,8 @@ int dw_posix_open(struct dw_disk *disk, const char *name, unsigned flags, struct
 int dw_posix_rename(struct dw_disk *disk, const char *from, const char *to);
 int dw_posix_unlink(struct dw_disk *disk, const char *name);
 int dw_posix_sync_names(struct dw_disk *disk);
+/* A new file of this directory without a name, for trials: gone at close or crash. */
+DW_NODISCARD int dw_posix_open_unnamed(struct dw_disk *disk, struct dw_file **file);
 
 /* posix_file.c */
 void dw_posix_close_file(struct dw_file *file);
@@ -57,6 +59,8 @@ int dw_posix_write(struct dw_file *file, const void *bytes, size_t size, uint64_
 int dw_posix_write_durable(struct dw_file *file, const void *bytes, size_t size, uint64_t offset);
 int dw_posix_sync(struct dw_file *file);
 int dw_posix_allocate(struct dw_file *file, uint64_t size);
+DW_NODISCARD int dw_posix_resize(struct dw_file *file, uint64_t size); /* of trial files only */
+DW_NODISCARD int dw_posix_flush(struct dw_file *file);                 /* fdatasync */
 
 /* posix_lock.c */
 int dw_posix_lock(struct dw_file *file, enum dw_lock_kind kind, enum dw_lock_mode mode);

@@ -105,17 +105,21 @@ int dw_posix_write(struct dw_file *base, const void *bytes, size_t size, uint64_
     return write_all(file, bytes, size, offset, 0, &done);
 }
 
-/* For kernels without RWF_DSYNC. */
+int dw_posix_flush(struct dw_file *file)
+{
+    int result;
+    do
+        result = fdatasync(dw_posix_file_of(file)->descriptor);
+    while (result < 0 && errno == EINTR);
+    return result == 0 ? 0 : -errno;
+}
+
+/* For kernels without RWF_DSYNC, and devices that flush faster than they force one write through. */
 static int write_and_sync(struct dw_posix_file *file, const void *bytes, size_t size, uint64_t offset)
 {
     size_t done = 0;
     int result = write_all(file, bytes, size, offset, 0, &done);
-    if (result < 0)
-        return result;
-    do
-        result = fdatasync(file->descriptor);
-    while (result < 0 && errno == EINTR);
-    return result == 0 ? 0 : -errno;
+    return result < 0 ? result : dw_posix_flush(&file->base);
 }
 
 int dw_posix_write_durable(struct dw_file *base, const void *bytes, size_t size, uint64_t offset)
@@ -146,6 +150,16 @@ int dw_posix_sync(struct dw_file *file)
     int result;
     do
         result = fsync(dw_posix_file_of(file)->descriptor);
+    while (result < 0 && errno == EINTR);
+    return result == 0 ? 0 : -errno;
+}
+
+int dw_posix_resize(struct dw_file *file, uint64_t size)
+{
+    dw_assert(size <= INT64_MAX);
+    int result;
+    do
+        result = ftruncate(dw_posix_file_of(file)->descriptor, (off_t)size);
     while (result < 0 && errno == EINTR);
     return result == 0 ? 0 : -errno;
 }

@@ -184,6 +184,62 @@ int dw_posix_open(struct dw_disk *base, const char *name, unsigned flags, struct
     return result;
 }
 
+/* ---- a file without a name ---- */
+
+/* Where O_TMPFILE is not known: a name for an instant. What a crash leaves in that instant is empty and named so that
+ * everybody sees whose it was. */
+static int open_and_unlink(struct dw_posix_disk *disk, int how)
+{
+    char name[48];
+    int descriptor = -EEXIST;
+    for (unsigned try = 0; descriptor == -EEXIST && try < 64; try++) {
+        snprintf(name, sizeof name, ".dwal-trial-%ld-%u", (long)getpid(), try);
+        descriptor = openat(disk->directory, name, how | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        if (descriptor < 0)
+            descriptor = -errno;
+    }
+    if (descriptor >= 0 || descriptor == -EINVAL)
+        (void)unlinkat(disk->directory, name, 0);
+    return descriptor;
+}
+
+static int open_unnamed(struct dw_posix_disk *disk, bool is_direct)
+{
+    int how = O_RDWR | O_CLOEXEC | (is_direct ? O_DIRECT : 0);
+    int descriptor;
+    do
+        descriptor = openat(disk->directory, ".", how | O_TMPFILE | O_EXCL, 0600);
+    while (descriptor < 0 && errno == EINTR);
+    if (descriptor >= 0)
+        return descriptor;
+    if (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)
+        return open_and_unlink(disk, how);
+    return -errno;
+}
+
+int dw_posix_open_unnamed(struct dw_disk *base, struct dw_file **file)
+{
+    struct dw_posix_disk *disk = dw_posix_disk_of(base);
+    *file = NULL;
+    bool is_direct = true;
+    int descriptor = open_unnamed(disk, is_direct);
+    if (descriptor == -EINVAL && disk->is_unsafe) {
+        is_direct = false;
+        descriptor = open_unnamed(disk, is_direct);
+    }
+    if (descriptor < 0)
+        return descriptor;
+    uint32_t alignment = 0;
+    int result = find_alignment(descriptor, is_direct, &alignment);
+    if (result == 0) {
+        *file = make_file(disk, descriptor, is_direct, alignment);
+        result = *file ? 0 : -ENOMEM;
+    }
+    if (result < 0)
+        close(descriptor);
+    return result;
+}
+
 /* ---- rename, unlink, sync ---- */
 
 int dw_posix_rename(struct dw_disk *base, const char *from, const char *to)

@@ -9,8 +9,10 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -100,6 +102,44 @@ static enum dw_fact find_no_cow(int descriptor)
     return (flags & FS_NOCOW_FL) ? DW_FACT_YES : DW_FACT_NO;
 }
 
+/* The kernel's answer as it lies in memory: the C library's struct may be older than what is asked. */
+struct kernel_statx {
+    unsigned char before[152];
+    uint32_t dio_memory, dio_offset;
+    uint64_t subvolume;
+    uint32_t atomic_min, atomic_max, atomic_segments, dio_read_offset, atomic_max_hardware;
+    unsigned char rest[68];
+};
+_Static_assert(sizeof(struct kernel_statx) == 256, "as the kernel writes it");
+#define STATX_MASK_DIOALIGN     0x2000u
+#define STATX_MASK_WRITE_ATOMIC 0x10000u
+
+void dw_probe_direct(int descriptor, struct dw_probe *probe)
+{
+    struct kernel_statx facts;
+    uint32_t mask = 0;
+    memset(&facts, 0, sizeof facts);
+    if (syscall(SYS_statx, descriptor, "", AT_EMPTY_PATH, STATX_MASK_DIOALIGN | STATX_MASK_WRITE_ATOMIC, &facts) < 0)
+        return;
+    memcpy(&mask, facts.before, sizeof mask);
+    if ((mask & STATX_MASK_DIOALIGN) && facts.dio_offset != 0) {
+        probe->memory_alignment = facts.dio_memory;
+        probe->offset_alignment = facts.dio_offset;
+        probe->direct_alignment = facts.dio_offset > facts.dio_memory ? facts.dio_offset : facts.dio_memory;
+    }
+    if (mask & STATX_MASK_WRITE_ATOMIC) {
+        probe->atomic_write_min = facts.atomic_min;
+        probe->atomic_write_max = facts.atomic_max;
+        probe->atomic_write_max_hardware = facts.atomic_max_hardware;
+    }
+}
+
+bool dw_probe_is_block_device(const char *path)
+{
+    struct stat facts;
+    return stat(path, &facts) == 0 && S_ISBLK(facts.st_mode);
+}
+
 int dw_probe_path(const char *path, struct dw_probe *probe)
 {
     *probe = (struct dw_probe){.direct_alignment = 0};
@@ -111,23 +151,24 @@ int dw_probe_path(const char *path, struct dw_probe *probe)
 #ifdef STATX_MNT_ID
     wanted |= STATX_MNT_ID;
 #endif
-#ifdef STATX_DIOALIGN
-    wanted |= STATX_DIOALIGN;
-#endif
     struct statx facts;
     int result = statx(descriptor, "", AT_EMPTY_PATH, wanted, &facts) < 0 ? -errno : 0;
-    if (result == 0 && !S_ISDIR(facts.stx_mode) && !S_ISREG(facts.stx_mode))
+    bool is_device = result == 0 && S_ISBLK(facts.stx_mode);
+    if (result == 0 && !S_ISDIR(facts.stx_mode) && !S_ISREG(facts.stx_mode) && !is_device)
         result = -EINVAL;
-    if (result == 0)
-        result = probe_mount(&facts, &probe->mount);
+    if (is_device) {
+        (void)!dw_probe_read_device("/sys", facts.stx_rdev_major, facts.stx_rdev_minor, &probe->device);
+        dw_probe_direct(descriptor, probe);
+    }
+    if (result < 0 || is_device) {
+        close(descriptor);
+        return result;
+    }
+    result = probe_mount(&facts, &probe->mount);
     if (result == 0) {
         probe_device(&facts, probe);
         probe->is_no_cow = find_no_cow(descriptor);
-#ifdef STATX_DIOALIGN
-        if ((facts.stx_mask & STATX_DIOALIGN) && facts.stx_dio_offset_align != 0)
-            probe->direct_alignment = facts.stx_dio_offset_align > facts.stx_dio_mem_align ? facts.stx_dio_offset_align
-                                                                                           : facts.stx_dio_mem_align;
-#endif
+        dw_probe_direct(descriptor, probe);
     }
     close(descriptor);
     return result;

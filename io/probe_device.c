@@ -31,13 +31,19 @@ static bool read_line(int directory, const char *name, char *line, size_t room)
     return true;
 }
 
-static uint32_t read_size(int directory, const char *name)
+static uint64_t read_number(int directory, const char *name)
 {
     char line[32], *end = NULL;
     if (!read_line(directory, name, line, sizeof line) || line[0] < '0' || line[0] > '9')
         return 0;
     unsigned long long number = strtoull(line, &end, 10);
-    return *end == '\0' && number <= UINT32_MAX ? (uint32_t)number : 0;
+    return *end == '\0' ? number : 0;
+}
+
+static uint32_t read_size(int directory, const char *name)
+{
+    uint64_t number = read_number(directory, name);
+    return number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
 static enum dw_fact read_fact(int directory, const char *name, const char *yes, const char *no)
@@ -91,6 +97,64 @@ static bool read_link_names(const char *path, char *last, char *before, size_t r
     return true;
 }
 
+/* "none [mq-deadline] kyber": the one in brackets. */
+static void read_scheduler(int disk, char *scheduler, size_t room)
+{
+    char line[128];
+    if (!read_line(disk, "queue/scheduler", line, sizeof line))
+        return;
+    char *open = strchr(line, '['), *close = open ? strchr(open, ']') : NULL;
+    if (close)
+        *close = '\0';
+    copy_name(scheduler, room, close ? open + 1 : line);
+}
+
+/* What outlives a new number or name of the device, best first. */
+static void read_identity(int disk, struct dw_probe_device *device)
+{
+    static const char *const files[] = {"dm/uuid", "md/uuid", "wwid",          "device/wwid",
+                                        "uuid",    "serial",  "device/serial", "loop/backing_file"};
+    for (size_t i = 0; i < DW_COUNT_OF(files) && device->identity[0] == '\0'; i++)
+        if (read_line(disk, files[i], device->identity, sizeof device->identity))
+            copy_name(device->identity_at, sizeof device->identity_at, files[i]);
+    if (!read_line(disk, "loop/backing_file", device->backing, sizeof device->backing))
+        device->backing[0] = '\0';
+}
+
+/* virtio: cache_type beside the queue; SCSI: one level down. The kernel starts from it, an administrator may overrule it. */
+static void read_claim(int disk, struct dw_probe_device *device)
+{
+    device->claims_volatile_cache = read_fact(disk, "cache_type", "write back", "write through");
+    int directory = openat(disk, "device/scsi_disk", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return;
+    DIR *stream = fdopendir(directory);
+    if (!stream) {
+        close(directory);
+        return;
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(stream)) != NULL) {
+        char name[300];
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(name, sizeof name, "%s/cache_type", entry->d_name);
+        device->claims_volatile_cache = read_fact(directory, name, "write back", "write through");
+    }
+    closedir(stream);
+}
+
+/* nvme0n1 is served by ng0n1, when the kernel made one. */
+static void find_character(const char *sysfs, struct dw_probe_device *device)
+{
+    char path[512];
+    if (strncmp(device->name, "nvme", 4) != 0)
+        return;
+    int size = snprintf(path, sizeof path, "%s/class/nvme-generic/ng%s", sysfs, device->name + 4);
+    if (size > 0 && (size_t)size < sizeof path && access(path, F_OK) == 0)
+        snprintf(device->character, sizeof device->character, "ng%.28s", device->name + 4);
+}
+
 static void read_limits(int disk, struct dw_probe_device *device)
 {
     device->has_volatile_cache = read_fact(disk, "queue/write_cache", "write back", "write through");
@@ -100,6 +164,76 @@ static void read_limits(int disk, struct dw_probe_device *device)
     device->physical_block_size = read_size(disk, "queue/physical_block_size");
     device->atomic_write_size = read_size(disk, "queue/atomic_write_unit_max_bytes");
     device->lower_count = count_entries(disk, "slaves");
+    /* The kernel keeps a mask there. */
+    uint32_t mask = read_size(disk, "queue/dma_alignment");
+    device->dma_alignment = mask > 0 && mask < UINT32_MAX ? mask + 1 : 0;
+    uint64_t sectors = read_number(disk, "size");
+    device->size = sectors <= UINT64_MAX / 512 ? sectors * 512 : 0;
+    device->is_read_only = read_fact(disk, "ro", "1", "0");
+    char zoned[32];
+    if (read_line(disk, "queue/zoned", zoned, sizeof zoned))
+        device->is_zoned = strcmp(zoned, "none") == 0 ? DW_FACT_NO : DW_FACT_YES;
+    read_scheduler(disk, device->scheduler, sizeof device->scheduler);
+    read_identity(disk, device);
+    read_claim(disk, device);
+}
+
+/* ---- what lies below a stacked device ---- */
+
+enum { BELOW_MAX = 32 };
+
+/* Names in `slaves` of the device of that number that are not in the list yet. */
+static size_t add_lower(const char *sysfs, const char *name, char below[BELOW_MAX][32], size_t count)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/class/block/%s/slaves", sysfs, name);
+    DIR *stream = opendir(path);
+    if (!stream)
+        return count;
+    const struct dirent *entry;
+    while ((entry = readdir(stream)) != NULL && count < BELOW_MAX) {
+        bool is_known = entry->d_name[0] == '.';
+        for (size_t i = 0; i < count; i++)
+            is_known = is_known || strcmp(below[i], entry->d_name) == 0;
+        if (!is_known)
+            copy_name(below[count++], sizeof below[0], entry->d_name);
+    }
+    closedir(stream);
+    return count;
+}
+
+/* A lowest device: its own limits, or those of the disk that it is a partition of. */
+static void add_member(const char *sysfs, const char *name, struct dw_probe_device *device)
+{
+    if (device->member_count == DW_PROBE_MEMBERS_MAX)
+        return;
+    char path[512], last[32], before[32];
+    snprintf(path, sizeof path, "%s/class/block/%s", sysfs, name);
+    int found = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (found < 0)
+        return;
+    bool is_partition = faccessat(found, "partition", F_OK, 0) == 0;
+    struct dw_probe_member *member = &device->members[device->member_count++];
+    copy_name(member->name, sizeof member->name, name);
+    if (is_partition && read_link_names(path, last, before, sizeof last))
+        copy_name(member->name, sizeof member->name, before);
+    member->has_volatile_cache =
+        read_fact(found, is_partition ? "../queue/write_cache" : "queue/write_cache", "write back", "write through");
+    member->has_fua = read_fact(found, is_partition ? "../queue/fua" : "queue/fua", "1", "0");
+    close(found);
+}
+
+/* Level by level; a device below two others is looked at once, so this ends. */
+static void find_members(const char *sysfs, struct dw_probe_device *device)
+{
+    char below[BELOW_MAX][32];
+    size_t count = add_lower(sysfs, device->name, below, 0);
+    for (size_t i = 0; i < count; i++) {
+        size_t before = count;
+        count = add_lower(sysfs, below[i], below, count);
+        if (count == before)
+            add_member(sysfs, below[i], device);
+    }
 }
 
 int dw_probe_read_device(const char *sysfs, uint32_t major, uint32_t minor, struct dw_probe_device *device)
@@ -127,5 +261,8 @@ int dw_probe_read_device(const char *sysfs, uint32_t major, uint32_t minor, stru
         read_limits(found, device);
     }
     close(found);
+    find_character(sysfs, device);
+    if (device->lower_count > 0)
+        find_members(sysfs, device);
     return 0;
 }

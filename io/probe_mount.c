@@ -141,13 +141,20 @@ static void judge_options(struct span options, struct dw_probe_mount *mount)
             mount->is_barrier_off = DW_FACT_YES;
         if (is_equal(option, "discard") || is_starting(option, "discard="))
             mount->is_discarding = DW_FACT_YES;
+        if (is_equal(option, "lazytime"))
+            mount->is_lazy_time = DW_FACT_YES;
+        if (is_equal(option, "data=journal"))
+            mount->is_journaling_data = DW_FACT_YES;
     }
 }
 
 static void judge_line(const struct line *line, struct dw_probe_mount *mount)
 {
-    *mount =
-        (struct dw_probe_mount){.is_read_only = DW_FACT_NO, .is_barrier_off = DW_FACT_NO, .is_discarding = DW_FACT_NO};
+    *mount = (struct dw_probe_mount){.is_read_only = DW_FACT_NO,
+                                     .is_barrier_off = DW_FACT_NO,
+                                     .is_discarding = DW_FACT_NO,
+                                     .is_lazy_time = DW_FACT_NO,
+                                     .is_journaling_data = DW_FACT_NO};
     copy_text(line->type, mount->type, sizeof mount->type);
     copy_text(line->point, mount->point, sizeof mount->point);
     copy_text(line->source, mount->source, sizeof mount->source);
