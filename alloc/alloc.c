@@ -8,16 +8,13 @@
  * Closing: nothing to close. */
 #include "alloc/alloc.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "alloc/pages.h"
 #include "base/assert.h"
 #include "base/bits.h"
-
-enum { IO_ALIGNMENT_MIN = 4096, HUGE_PAGE_SIZE = 2 << 20 };
 
 /* 32 bytes, so that what follows keeps the alignment that malloc gives (16). */
 struct head {
@@ -41,7 +38,7 @@ static _Atomic uint64_t held_bytes;
 static _Atomic uint64_t fail_word;
 
 /* Counts one allocation; true when the test hook wants it to fail. */
-static bool is_failing(void)
+bool dw_alloc_is_failing(void)
 {
     atomic_fetch_add_explicit(&allocation_count, 1, memory_order_relaxed);
     uint64_t word = atomic_load_explicit(&fail_word, memory_order_relaxed);
@@ -56,7 +53,7 @@ static bool is_failing(void)
     }
 }
 
-static void count_held(size_t more, size_t less)
+void dw_alloc_count_held(size_t more, size_t less)
 {
     atomic_fetch_add_explicit(&held_bytes, (uint64_t)more - (uint64_t)less, memory_order_relaxed);
 }
@@ -71,7 +68,7 @@ static struct head *head_of(void *memory, uint64_t mark)
 void *dw_alloc(size_t size)
 {
     dw_assert(size > 0);
-    if (is_failing() || size > PTRDIFF_MAX - sizeof(struct head))
+    if (dw_alloc_is_failing() || size > PTRDIFF_MAX - sizeof(struct head))
         return NULL;
     struct head *head = calloc(1, sizeof *head + size);
     if (!head)
@@ -79,7 +76,7 @@ void *dw_alloc(size_t size)
     head->mark = MARK_PLAIN;
     head->size = size;
     head->origin = head;
-    count_held(size, 0);
+    dw_alloc_count_held(size, 0);
     return head + 1;
 }
 
@@ -89,7 +86,7 @@ void *dw_realloc(void *memory, size_t size)
     if (!memory)
         return dw_alloc(size);
     struct head *head = head_of(memory, MARK_PLAIN);
-    if (is_failing() || size > PTRDIFF_MAX - sizeof(struct head))
+    if (dw_alloc_is_failing() || size > PTRDIFF_MAX - sizeof(struct head))
         return NULL;
     size_t before = head->size;
     struct head *moved = realloc(head, sizeof *head + size);
@@ -97,7 +94,7 @@ void *dw_realloc(void *memory, size_t size)
         return NULL;
     moved->size = size;
     moved->origin = moved;
-    count_held(size, before);
+    dw_alloc_count_held(size, before);
     return moved + 1;
 }
 
@@ -107,7 +104,7 @@ static void give_back(void *memory, uint64_t mark)
         return;
     struct head *head = head_of(memory, mark);
     void *origin = head->origin;
-    count_held(0, head->size);
+    dw_alloc_count_held(0, head->size);
     head->mark = MARK_FREED;
     free(origin);
 }
@@ -121,9 +118,9 @@ void *dw_alloc_io(size_t size, size_t alignment)
 {
     dw_assert(size > 0);
     dw_assert(dw_is_power_of_two(alignment));
-    if (alignment < IO_ALIGNMENT_MIN)
-        alignment = IO_ALIGNMENT_MIN;
-    if (is_failing() || size > PTRDIFF_MAX - alignment)
+    if (alignment < DW_PAGE_SIZE)
+        alignment = DW_PAGE_SIZE;
+    if (dw_alloc_is_failing() || size > PTRDIFF_MAX - alignment)
         return NULL;
     void *origin = NULL;
     /* One unit of alignment in front: its last bytes are the head. */
@@ -133,7 +130,7 @@ void *dw_alloc_io(size_t size, size_t alignment)
     memset(memory, 0, size);
     struct head *head = (struct head *)(void *)memory - 1;
     *head = (struct head){.mark = MARK_IO, .size = size, .origin = origin};
-    count_held(size, 0);
+    dw_alloc_count_held(size, 0);
     return memory;
 }
 
@@ -142,57 +139,20 @@ void dw_free_io(void *memory)
     give_back(memory, MARK_IO);
 }
 
-/* Make every page present and writable now, so that no append meets a page fault. */
-static bool populate(unsigned char *memory, size_t size)
-{
-#ifdef MADV_POPULATE_WRITE
-    if (madvise(memory, size, MADV_POPULATE_WRITE) == 0)
-        return true;
-    if (errno != EINVAL) /* EINVAL: a kernel before 5.14 */
-        return false;
-#endif
-    for (size_t at = 0; at < size; at += IO_ALIGNMENT_MIN)
-        *(volatile unsigned char *)(memory + at) = 0; /* volatile: the store must happen, for its page fault */
-    return true;
-}
-
-/* A mapping whose start lies on a huge page: map one huge page more and give back what is over on both sides. */
-static unsigned char *map_huge_aligned(size_t size)
-{
-    if (size > PTRDIFF_MAX - HUGE_PAGE_SIZE)
-        return NULL;
-    size_t whole = size + HUGE_PAGE_SIZE;
-    unsigned char *raw = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (raw == MAP_FAILED)
-        return NULL;
-    size_t before = (size_t)(dw_align_up((uintptr_t)raw, HUGE_PAGE_SIZE) - (uintptr_t)raw);
-    if (before > 0)
-        munmap(raw, before);
-    if (whole - before > size)
-        munmap(raw + before + size, whole - before - size);
-    return raw + before;
-}
-
 void *dw_map(size_t size)
 {
     dw_assert(size > 0);
-    dw_assert(dw_is_aligned(size, IO_ALIGNMENT_MIN));
-    if (is_failing())
+    dw_assert(dw_is_aligned(size, DW_PAGE_SIZE));
+    if (dw_alloc_is_failing())
         return NULL;
-    unsigned char *memory = map_huge_aligned(size);
+    unsigned char *memory = dw_pages_reserve(size);
     if (!memory)
         return NULL;
-    /* Wishes, all of them: the kernel may not know them. The advice comes before the first touch, because a page that
-     * is present as a small one stays small (so MAP_POPULATE would come too early). */
-    (void)madvise(memory, size, MADV_HUGEPAGE);
-    (void)madvise(memory, size, MADV_DONTDUMP);
-    /* A fork would make every page copy-on-write: page faults on the way of an append. The child has no business here. */
-    (void)madvise(memory, size, MADV_DONTFORK);
-    if (!populate(memory, size)) {
-        munmap(memory, size);
+    if (!dw_pages_commit(memory, size)) {
+        dw_pages_release(memory, size);
         return NULL;
     }
-    count_held(size, 0);
+    dw_alloc_count_held(size, 0);
     return memory;
 }
 
@@ -200,9 +160,8 @@ void dw_unmap(void *memory, size_t size)
 {
     if (!memory)
         return;
-    int result = munmap(memory, size);
-    dw_assert(result == 0);
-    count_held(0, size);
+    dw_pages_release(memory, size);
+    dw_alloc_count_held(0, size);
 }
 
 uint64_t dw_alloc_count(void)

@@ -17,7 +17,8 @@
 #include "core/store/store.h"
 #include "core/write/writer.h"
 
-#define DW_READERS_KEPT 4u
+#define DW_READERS_KEPT  4u
+#define DW_RING_SIZE_MAX (UINT64_C(64) << 30)
 
 struct dw_damage_list {
     struct dwal_damage *items;
@@ -25,6 +26,7 @@ struct dw_damage_list {
 };
 
 struct dwal {
+    struct dw_arena *arena; /* memory of ring, store and recovery */
     struct dw_disk *disk;
     bool is_disk_borrowed;
     bool is_single_stepped;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "alloc/alloc.h"
+#include "alloc/arena.h"
 #include "base/assert.h"
 #include "base/bits.h"
 #include "core/base/error.h"
@@ -110,6 +111,19 @@ static int wait_for_flusher(struct dwal *log)
 
 /* ---- open, step by step ------------------------------------------------------------------------------------------------ */
 
+/* All I/O memory of the log. A ring size that cannot be is refused later, when the size of a block is known. */
+static int make_arena(struct dwal *log)
+{
+    uint64_t ring_size = log->options.ring_size;
+    bool has_ring = log->is_writer && ring_size <= DW_RING_SIZE_MAX && dw_is_aligned(ring_size, DW_BLOCK_SIZE_MIN);
+    size_t front = has_ring ? (size_t)ring_size : 0;
+    size_t slots = front / DW_BLOCK_SIZE_MIN * sizeof(struct dw_slot);
+    log->arena = dw_arena_open(front, slots + DW_STORE_MEMORY_MAX);
+    if (!log->arena)
+        return dw_fail(DWAL_EMEMORY, "no memory for a ring of %llu bytes", (unsigned long long)front);
+    return 0;
+}
+
 static int load(struct dwal *log)
 {
     struct dw_store_options options = {
@@ -119,6 +133,7 @@ static int load(struct dwal *log)
         .table_keep = log->options.table_keep,
         .load_threads = log->is_single_stepped ? 1 : DW_LOAD_THREADS,
         .clock = log->clock,
+        .arena = log->arena,
         .hooks = {.context = log,
                   .durable_block = hook_durable_block,
                   .on_space = hook_on_space,
@@ -208,6 +223,7 @@ static int start_writer(struct dwal *log, const struct dw_settlement *settlement
 {
     struct dw_writer_options options = {
         .ring_size = log->options.ring_size,
+        .arena = log->arena,
         .in_flight_writes = log->options.in_flight_writes,
         .write_blocks_max = log->options.write_size_max / log->geometry.block_size,
         .marker_delay_ns =
@@ -276,6 +292,7 @@ static int tear_down(struct dwal *log, bool is_clean, uint64_t end)
         dw_writer_destroy(&log->writer);
     if (log->disk && !log->is_disk_borrowed)
         log->disk->ops->close(log->disk);
+    dw_arena_close(log->arena);
     dw_free(log->damage.items);
     pthread_mutex_destroy(&log->follow_mutex);
     pthread_mutex_destroy(&log->readers_mutex);
@@ -298,6 +315,8 @@ int dw_log_open_on(const struct dw_log_setup *setup, const struct dwal_options *
     int result = dw_options_resolve(given, &log->options);
     log->is_writer = log->options.mode == DWAL_WRITE;
     struct dw_recovered recovered = {0};
+    if (result == 0)
+        result = make_arena(log);
     if (result == 0)
         result = load(log);
     if (result == 0 && log->is_writer)

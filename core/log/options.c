@@ -15,7 +15,6 @@
 #define DEFAULT_MARKER_DELAY_MS 10u
 #define DEFAULT_FILL_RATE_KIB   (64u << 10)
 #define DEFAULT_STALL_MS        1000u
-#define RING_SIZE_MAX           (UINT64_C(64) << 30)
 
 /* Old programs give a shorter struct: what they do not know keeps its default. */
 static int copy_given(const struct dwal_options *given, struct dwal_options *resolved)
@@ -117,8 +116,8 @@ int dw_options_agree(const struct dwal_options *given, const struct dw_superbloc
         return dw_fail(DWAL_EMAGIC, "the application's magic number is 0x%08x, but the log was created with 0x%08x",
                        given->magic_number, superblock->magic_number);
     uint64_t slots = given->ring_size / g->block_size;
-    if (given->ring_size > RING_SIZE_MAX || slots * g->block_size != given->ring_size || !dw_is_power_of_two(slots) ||
-        slots < DW_RING_SLOTS_MIN)
+    if (given->ring_size > DW_RING_SIZE_MAX || slots * g->block_size != given->ring_size ||
+        !dw_is_power_of_two(slots) || slots < DW_RING_SLOTS_MIN)
         return dw_fail(
             DWAL_EARGUMENT,
             "options.ring_size is %llu: it must be a power of two of blocks of %u bytes, at least %u of them",

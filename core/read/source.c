@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "alloc/alloc.h"
+#include "alloc/arena.h"
 #include "base/assert.h"
 #include "core/base/error.h"
 
@@ -13,7 +13,7 @@ static int make_buffer(struct dw_source *source, size_t read_ahead)
     const struct dw_geometry *g = &source->geometry;
     uint64_t blocks = dw_min_u64(read_ahead / g->block_size, g->data_blocks);
     source->buffer_blocks = blocks ? (uint32_t)blocks : 1;
-    source->buffer = dw_alloc_io((size_t)source->buffer_blocks * g->block_size, g->block_size);
+    source->buffer = dw_arena_borrow(source->arena, (size_t)source->buffer_blocks * g->block_size, g->block_size);
     if (!source->buffer)
         return dw_fail(DWAL_EMEMORY, "no memory for a buffer of %u blocks to read the log", source->buffer_blocks);
     return 0;
@@ -23,6 +23,7 @@ int dw_source_open(struct dw_source *source, struct dw_store *store, size_t read
 {
     const struct dw_superblock_info *superblock = dw_store_superblock(store);
     *source = (struct dw_source){.store = store,
+                                 .arena = dw_store_arena(store),
                                  .geometry = superblock->geometry,
                                  .identity = superblock->identity,
                                  .number = DW_VOLUME_NUMBER_NONE,
@@ -54,7 +55,7 @@ void dw_source_release(struct dw_source *source)
 void dw_source_close(struct dw_source *source)
 {
     dw_source_release(source);
-    dw_free_io(source->buffer);
+    dw_arena_return(source->arena, source->buffer);
     source->buffer = NULL;
 }
 

@@ -23,6 +23,7 @@ struct dw_block_view {
 
 struct dw_source {
     struct dw_store *store; /* NULL: one file only */
+    struct dw_arena *arena; /* the buffer's; NULL: it has none */
     struct dw_geometry geometry;
     struct dw_identity identity;
     struct dw_volume *volume; /* pinned, or NULL */

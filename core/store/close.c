@@ -4,6 +4,7 @@
  * Happy path: the TOCs that are due -> the unfinished blank is removed -> the head's open TOC -> the superblock CLEAN.
  * Failure: the first error is answered and nothing more is written: the next open finds the log OPEN and recovers.
  * A half-made store is fine: load uses this to clean up. */
+#include "alloc/arena.h"
 #include "core/store/state.h"
 
 static int write_clean_superblock(struct dw_store *store, uint64_t end)
@@ -55,9 +56,8 @@ int dw_store_close(struct dw_store *store, bool is_clean, uint64_t end)
         dw_free(store->strangers[--store->stranger_count]);
     dw_free(store->strangers);
     dw_free(store->blanks);
-    dw_free_io(store->work);
-    dw_free_io(store->superblock_block);
-    dw_free_io(store->zeros);
+    if (!store->options.arena)
+        dw_arena_close(store->arena);
     pthread_mutex_destroy(&store->mutex);
     pthread_mutex_destroy(&store->superblock_mutex);
     dw_free_io(store);

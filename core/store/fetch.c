@@ -8,6 +8,7 @@
  * Only our own shortage (descriptors, memory) ends the load. No memory or no thread for a helper: fewer of them. */
 #include <string.h>
 
+#include "alloc/arena.h"
 #include "base/bits.h"
 #include "core/base/worker.h"
 #include "core/store/state.h"
@@ -199,7 +200,7 @@ static bool start_helper(struct helper *helper, struct crew *crew)
     const struct dw_geometry *geometry = dw_store_geometry(crew->store);
     size_t size = dw_toc_area_size(geometry) + (size_t)DW_VOLUME_HEADER_BLOCKS * geometry->block_size;
     helper->crew = crew;
-    helper->memory = dw_alloc_io(size, geometry->block_size);
+    helper->memory = dw_arena_borrow(crew->store->arena, size, geometry->block_size);
     return helper->memory && dw_worker_start(&helper->worker, "dwal-load", help, helper) == 0;
 }
 
@@ -213,7 +214,7 @@ int dw_fetch_rows(struct dw_store *store)
     fetch_some(&crew, dw_work_area(store)); /* this thread reads as well */
     for (size_t i = 0; i < count; i++) {
         dw_worker_stop(&helpers[i].worker);
-        dw_free_io(helpers[i].memory);
+        dw_arena_return(store->arena, helpers[i].memory);
     }
     for (size_t i = 0; i < store->row_count; i++) {
         struct dw_row *row = store->rows[i];

@@ -69,6 +69,7 @@ struct dw_store {
     struct dw_disk *disk;
     struct dw_places *places;
     struct dw_store_options options;
+    struct dw_arena *arena;
     bool is_loaded;
     bool is_locked;  /* we are the writer */
     bool is_settled; /* we may write */
@@ -76,7 +77,7 @@ struct dw_store {
     pthread_mutex_t superblock_mutex;
     struct dw_superblock_info superblock; /* identity and geometry never change after load */
     uint32_t superblock_copies;
-    void *superblock_block; /* one block of memory for I/O */
+    void *superblock_block; /* one block of memory for I/O; like all of that kind from the arena */
 
     pthread_mutex_t mutex;
     struct dw_row **rows; /* rising by number */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "alloc/arena.h"
 #include "base/bits.h"
 #include "core/store/state.h"
 
@@ -28,9 +29,10 @@ struct dw_store *dw_store_new(struct dw_disk *disk, const struct dw_store_option
     store->last_number = DW_VOLUME_NUMBER_NONE;
     pthread_mutex_init(&store->mutex, NULL);
     pthread_mutex_init(&store->superblock_mutex, NULL);
+    store->arena = options->arena ? options->arena : dw_arena_open(0, DW_STORE_MEMORY_MAX);
     store->blanks = dw_alloc(DW_BLANKS_MAX * sizeof *store->blanks);
     store->strangers = dw_alloc(DW_STRANGERS_MAX * sizeof *store->strangers);
-    if (!store->blanks || !store->strangers || dw_places_directory_open(disk, &store->places) != 0) {
+    if (!store->arena || !store->blanks || !store->strangers || dw_places_directory_open(disk, &store->places) != 0) {
         (void)dw_store_close(store, false, 0);
         return NULL;
     }
@@ -45,10 +47,10 @@ int dw_store_allocate_work(struct dw_store *store)
     size_t size = dw_toc_area_size(geometry) + (size_t)2 * geometry->block_size;
     if (!store->options.is_read_only)
         size += dw_align_up((uint64_t)geometry->toc_length + 1, geometry->block_size);
-    store->work = dw_alloc_io(size, geometry->block_size);
+    store->work = dw_arena_take(store->arena, size, geometry->block_size);
     if (store->work && !store->options.is_read_only) {
-        store->superblock_block = dw_alloc_io(geometry->block_size, geometry->block_size);
-        store->zeros = dw_alloc_io(DW_FILL_CHUNK, geometry->block_size);
+        store->superblock_block = dw_arena_take(store->arena, geometry->block_size, geometry->block_size);
+        store->zeros = dw_arena_take(store->arena, DW_FILL_CHUNK, geometry->block_size);
         if (store->superblock_block && store->zeros)
             return 0;
     } else if (store->work) {
@@ -108,6 +110,11 @@ uint32_t dw_store_superblock_copies(const struct dw_store *store)
 struct dw_disk *dw_store_disk(const struct dw_store *store)
 {
     return store->disk;
+}
+
+struct dw_arena *dw_store_arena(const struct dw_store *store)
+{
+    return store->arena;
 }
 
 size_t dw_store_volume_count(const struct dw_store *store)

@@ -74,8 +74,10 @@ struct dw_store_options {
     uint32_t
         load_threads; /* that may read headers and TOCs beside one another at load; 0 or 1: the calling one alone */
     const struct dw_clock *clock;
+    struct dw_arena *arena; /* for all memory of I/O; outlives the store. NULL: the store makes one of its own */
     struct dw_store_hooks hooks;
 };
+#define DW_STORE_MEMORY_MAX ((size_t)64 << 20) /* what a store takes from its arena at most */
 
 /* ---- making a log ---- */
 struct dw_store_create {
@@ -116,6 +118,7 @@ const struct dw_superblock_info *dw_store_superblock(const struct dw_store *stor
  * that is DWAL_ECORRUPT at load). */
 uint32_t dw_store_superblock_copies(const struct dw_store *store);
 struct dw_disk *dw_store_disk(const struct dw_store *store);
+struct dw_arena *dw_store_arena(const struct dw_store *store);
 /* Rows in rising order of number. Indexes are stable until claim, retire or refresh: for open, recovery and tools. */
 size_t dw_store_volume_count(const struct dw_store *store);
 struct dw_volume *dw_store_volume_at(const struct dw_store *store, size_t index);

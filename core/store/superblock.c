@@ -8,6 +8,7 @@
  * The block size is not known before a copy was read: it is guessed from the smallest up and confirmed by the copy. */
 #include <string.h>
 
+#include "alloc/arena.h"
 #include "core/store/state.h"
 
 #define KNOWN_RO_COMPAT 0u
@@ -125,7 +126,7 @@ static void apply(struct dw_superblock_info *current, const struct dw_superblock
 int dw_superblock_load(struct dw_store *store)
 {
     struct choice choice = {0};
-    void *block = dw_alloc_io(DW_BLOCK_SIZE_MAX, DW_BLOCK_SIZE_MAX);
+    void *block = dw_arena_borrow(store->arena, DW_BLOCK_SIZE_MAX, DW_BLOCK_SIZE_MAX);
     if (!block)
         return dw_fail(DWAL_EMEMORY, "no memory to read the superblock of %s", store->disk->path);
     for (uint32_t size = DW_BLOCK_SIZE_MIN; size <= DW_BLOCK_SIZE_MAX && !choice.is_found;) {
@@ -133,7 +134,7 @@ int dw_superblock_load(struct dw_store *store)
         /* Follow a hint upwards only: the loop ends. */
         size = choice.confirmed_size > size ? choice.confirmed_size : size * 2;
     }
-    dw_free_io(block);
+    dw_arena_return(store->arena, block);
     /* A newer version may have replaced one slot only: the other must not be taken for the newest. */
     if (!choice.is_found || choice.is_newer_version)
         return refuse(store, &choice);

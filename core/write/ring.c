@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "alloc/alloc.h"
+#include "alloc/arena.h"
 #include "base/assert.h"
 #include "base/bits.h"
 
@@ -27,8 +28,17 @@ static void slot_prepare(struct dw_ring *ring, uint64_t block)
     atomic_store_explicit(&slot->filled, 0, memory_order_relaxed);
 }
 
+static bool take_memory(struct dw_ring *ring, struct dw_arena *arena)
+{
+    size_t slots_size = sizeof(struct dw_slot) * ring->slot_count;
+    ring->is_borrowed = arena != NULL;
+    ring->bytes = arena ? dw_arena_claim_front(arena) : dw_map(ring->bytes_size);
+    ring->slots = arena ? dw_arena_take(arena, slots_size, DW_CACHE_LINE) : dw_alloc_io(slots_size, DW_CACHE_LINE);
+    return ring->bytes && ring->slots;
+}
+
 int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const struct dw_identity *identity,
-                 uint64_t size, uint64_t next_block)
+                 struct dw_arena *arena, uint64_t size, uint64_t next_block)
 {
     dw_assert(dw_is_power_of_two(size / geometry->block_size));
     dw_assert(size / geometry->block_size >= DW_RING_SLOTS_MIN);
@@ -44,9 +54,7 @@ int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const
     ring->sector_reciprocal = (UINT64_C(1) << 32) / ring->sector_payload + 1;
     ring->kick_mask = ring->slot_count / 4 - 1;
     ring->bytes_size = size;
-    ring->bytes = dw_map(size);
-    ring->slots = dw_alloc_io(sizeof(struct dw_slot) * ring->slot_count, DW_CACHE_LINE);
-    if (!ring->bytes || !ring->slots) {
+    if (!take_memory(ring, arena)) {
         dw_ring_destroy(ring);
         return -ENOMEM;
     }
@@ -60,9 +68,10 @@ int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const
 
 void dw_ring_destroy(struct dw_ring *ring)
 {
-    if (ring->bytes)
+    if (!ring->is_borrowed) {
         dw_unmap(ring->bytes, ring->bytes_size);
-    dw_free_io(ring->slots);
+        dw_free_io(ring->slots);
+    }
     ring->bytes = NULL;
     ring->slots = NULL;
 }

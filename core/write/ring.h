@@ -23,6 +23,8 @@
 #include "core/format/codec.h"
 
 /* One per block, on a cache line of its own: neighbours in the ring are filled by different threads. */
+struct dw_arena;
+
 struct dw_slot {
     /* Low 32 bits: payload bytes filled so far (P: complete). High 32 bits: records that start in the block. One add
      * publishes both. Stale reads only make the flusher look again. Reset by the role when the slot is released. */
@@ -42,6 +44,7 @@ struct dw_ring {
     uint8_t *bytes;
     struct dw_slot *slots;
     size_t bytes_size;
+    bool is_borrowed;     /* bytes and slots belong to an arena */
     uint64_t first_block; /* the ring never held a block before it */
     uint32_t slot_count;  /* a power of two */
     uint32_t slot_mask;
@@ -66,9 +69,11 @@ struct dw_ring {
 #define DW_RING_SLACK_SIZE (256u * DW_RING_FAST_MAX) /* 256 threads may overtake the limit between look and add */
 #define DW_RING_SLOTS_MIN  8u
 
-/* `size`: bytes, a power of two of blocks, at least DW_RING_SLOTS_MIN. The first block to be written is `next_block`. */
+/* `size`: bytes, a power of two of blocks, at least DW_RING_SLOTS_MIN. The first block to be written is `next_block`. `arena`: its front,
+ * of that size, becomes the ring; NULL: the ring has memory of its own. -ENOMEM. */
 DW_NODISCARD int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry,
-                              const struct dw_identity *identity, uint64_t size, uint64_t next_block);
+                              const struct dw_identity *identity, struct dw_arena *arena, uint64_t size,
+                              uint64_t next_block);
 void dw_ring_destroy(struct dw_ring *ring);
 
 static inline struct dw_slot *dw_ring_slot(struct dw_ring *ring, uint64_t block)

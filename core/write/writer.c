@@ -17,7 +17,7 @@ int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struc
     writer->options = *options;
     dw_durable_init(&writer->durable, geometry, options->next_block, options->durable_callback,
                     options->durable_context);
-    if (dw_ring_init(&writer->ring, geometry, identity, options->ring_size, options->next_block) < 0) {
+    if (dw_ring_init(&writer->ring, geometry, identity, options->arena, options->ring_size, options->next_block) < 0) {
         dw_durable_destroy(&writer->durable);
         return dw_fail(DWAL_EMEMORY, "no memory for a ring of %llu bytes", (unsigned long long)options->ring_size);
     }

@@ -27,6 +27,7 @@
 
 struct dw_writer_options {
     uint64_t ring_size;        /* bytes */
+    struct dw_arena *arena;    /* its front is the ring; outlives the writer. NULL: the ring maps memory of its own */
     uint32_t in_flight_writes; /* 1..DW_IN_FLIGHT_MAX */
     uint32_t write_blocks_max; /* largest single write, in blocks */
     uint64_t marker_delay_ns;  /* UINT64_MAX: no markers */
