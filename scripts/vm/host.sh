@@ -2,6 +2,7 @@
 # scripts/vm/host.sh: what the host does for a guest: the kernel, drives, one boot with a second try. Sourced by scripts/nvme-vm
 # at the top of the tree.
 
+# shellcheck disable=SC2034  # used by those who source this
 vm_cache=${DWAL_VM_CACHE:-build/nvme-vm/kernel}
 
 vm_skip()
@@ -22,8 +23,28 @@ vm_prepare()
     case $vm_cache in /*) ;; *) vm_cache=$PWD/$vm_cache ;; esac
     local reason
     reason=$(scripts/vm/kernel "$vm_cache") || vm_skip "no kernel: $reason"
-    vm_work=$(mktemp -d "$PWD/build/nvme-vm/work.XXXXXX")
-    trap 'rm -rf "$vm_work"' EXIT
+    vm_begin "$(mktemp -d "$PWD/build/nvme-vm/work.XXXXXX")"
+}
+
+# vm_begin DIRECTORY: what this shell makes from now on lies there, and goes when it ends.
+vm_begin()
+{
+    vm_work=$1 vm_mounts=() vm_loops=() vm_fresh=true
+    mkdir -p "$vm_work"
+    trap vm_clean_up EXIT
+}
+
+vm_clean_up()
+{
+    local it
+    for it in "${vm_loops[@]}"; do
+        ! grep -q "^$it " /proc/mounts || umount "$it" || true
+        losetup -d "$it" || true
+    done
+    for it in "${vm_mounts[@]}"; do
+        umount "$it" || umount -l "$it" || true
+    done
+    [ "${vm_keep:-}" = true ] || rm -rf "$vm_work"
 }
 
 # vm_nvme LBA FILE...: QEMU's arguments for one NVMe controller with a namespace for each FILE, put into the array vm_drives.
@@ -39,27 +60,41 @@ vm_nvme()
     done
 }
 
-# vm_virtio FILE...: more drives, for logs and results: /dev/vda, /dev/vdb, ... (modules virtio_pci, virtio_blk).
+# vm_virtio LBA FILE...: more drives, for logs and results: /dev/vda, /dev/vdb, ... (modules virtio_pci, virtio_blk).
 vm_virtio()
 {
-    local file
+    local lba=$1 file
+    shift
     for file in "$@"; do
         vm_drives+=(-drive "file=$file,if=none,id=v${#vm_drives[@]},format=raw,cache=unsafe"
-            -device "virtio-blk-pci,drive=v${#vm_drives[@]}")
+            -device "virtio-blk-pci,drive=v${#vm_drives[@]},logical_block_size=$lba,physical_block_size=$lba")
     done
 }
 
-# vm_boot NAME: boot $vm_work/NAME.initramfs with vm_drives; a guest that stalls is tried once more (the emulated device of
-# QEMU 7.2 forgets a request now and then).
+# A file system in FILE, ready: nothing is left to be done at the first mount.
+vm_ext4() # FILE SIZE
+{
+    truncate -s "$2" "$1"
+    mkfs.ext4 -q -b 4096 -J size=4 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard "$1"
+}
+vm_xfs() # FILE SIZE LBA; below 300 MB only with a leave that nobody documents
+{
+    truncate -s "$2" "$1"
+    mkfs.xfs --unsupported -q -K -s "size=$3" "$1" >/dev/null 2>&1
+}
+
+# vm_boot NAME: boot $vm_work/NAME.initramfs with vm_drives, after `vm_fresh` has made them as they should be. A guest that
+# stalls is tried once more: the emulated device of QEMU 7.2 forgets a request now and then.
 vm_boot()
 {
-    local name=$1 status=0
-    scripts/vm/boot "$vm_cache" "$vm_work/$name.initramfs" "$vm_work/$name.console" "${vm_drives[@]}" || status=$?
-    if [ "$status" = 124 ]; then
-        echo "$name: the guest stalled; once more"
+    local name=$1 status=0 try
+    for try in first second; do
         status=0
+        eval "$vm_fresh"
         scripts/vm/boot "$vm_cache" "$vm_work/$name.initramfs" "$vm_work/$name.console" "${vm_drives[@]}" || status=$?
-    fi
+        [ "$status" = 124 ] || break
+        echo "$name: the guest stalled at the $try try"
+    done
     return "$status"
 }
 
@@ -75,7 +110,7 @@ vm_run()
         --seconds) export DWAL_VM_SECONDS=$2 ;;
         --keep)
             vm_work=$(mkdir -p "$2" && cd "$2" && pwd)
-            trap - EXIT
+            vm_keep=true
             ;;
         --) break ;;
         *)
@@ -91,8 +126,7 @@ vm_run()
     shift
     truncate -s "${size}M" "$vm_work/device"
     if command -v mkfs.ext4 >/dev/null; then
-        truncate -s 512M "$vm_work/scratch"
-        mkfs.ext4 -q -b 4096 "$vm_work/scratch"
+        vm_ext4 "$vm_work/scratch" 512M
         drives+=("$vm_work/scratch")
     fi
     {

@@ -1,0 +1,104 @@
+# shellcheck shell=bash disable=SC2034,SC2154  # shares its variables with scripts/vm/host.sh
+# scripts/vm/scenarios.sh: the scenarios of scripts/nvme-vm. Each runs in a subshell with a directory of its own, $vm_work; what
+# it prints is shown when it ends.
+
+vm_scenarios=(power-ext4 power-xfs requests conformance-512 conformance-4096)
+
+# ---- the suite of io/ ------------------------------------------------------------------------------------------------
+
+conformance()
+{
+    local lba=$1 programs=(build/release/test_io_posix_*) program
+    truncate -s 128M "$vm_work/device"
+    vm_ext4 "$vm_work/scratch" 512M
+    cat >"$vm_work/guest.script" <<'END'
+#!/bin/sh
+mount -t ext4 /dev/nvme0n2 /var/tmp || exit 1
+echo "logical blocks of $(cat /sys/block/nvme0n1/queue/logical_block_size) bytes, FUA $(cat /sys/block/nvme0n1/queue/fua)"
+export DWAL_TEST_DEVICE=/dev/nvme0n1 DWAL_TEST_NG_DEVICE=/dev/ng0n1
+failed=0
+for program in /bin/test_*; do
+    if $program >/tmp/out 2>&1; then
+        echo "  $(basename $program): $(sed -n 's/.*  PASSED  . //p' /tmp/out | tail -n 1)"
+    else
+        failed=1
+        grep -v -e ' OK ' -e ' RUN ' /tmp/out
+        echo "  $(basename $program): FAILED"
+    fi
+done
+exit $failed
+END
+    scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" "${programs[@]}"
+    vm_nvme "$lba" "$vm_work/device" "$vm_work/scratch"
+    vm_boot guest
+}
+scenario_conformance_512() { conformance 512; }
+scenario_conformance_4096() { conformance 4096; }
+
+# ---- what a commit sends ---------------------------------------------------------------------------------------------
+
+scenario_requests()
+{
+    vm_ext4 "$vm_work/ext4" 64M
+    vm_xfs "$vm_work/xfs" 64M 4096
+    truncate -s 64M "$vm_work/device"
+    cat >"$vm_work/guest.script" <<'END'
+#!/bin/sh
+mkdir /ext4 /xfs
+mount -t ext4 /dev/nvme0n2 /ext4 || exit 1
+mount -t xfs /dev/nvme0n3 /xfs || exit 1
+echo "on     with   commits  FUA+write  bare-write   flush  metadata  journal-commit"
+failed=0
+for backend in sync uring aio; do
+    vm_requests ext4 /ext4/$backend $backend nvme0n2 0 || failed=1
+    vm_requests xfs /xfs/$backend $backend nvme0n3 0 || failed=1
+done
+exit $failed
+END
+    scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" -m xfs build/release/vm_requests
+    vm_nvme 4096 "$vm_work/device" "$vm_work/ext4" "$vm_work/xfs"
+    vm_boot guest
+}
+
+# ---- power cuts ------------------------------------------------------------------------------------------------------
+
+# power KIND LBA BACKEND...: record the writes of a log in a guest, with one turn of the writer for each BACKEND, then judge
+# crash images. KIND: ext4, xfs or raw.
+power()
+{
+    local kind=$1 lba=$2 at=$vm_work device
+    shift 2
+    mkdir "$at/ram" "$at/mount"
+    mount -t tmpfs -o size=1G tmpfs "$at/ram"
+    vm_mounts+=("$at/ram")
+    case $kind in
+    ext4) vm_ext4 "$at/ram/base" 32M ;;
+    xfs) vm_xfs "$at/ram/base" 32M "$lba" ;;
+    raw) truncate -s 32M "$at/ram/base" ;;
+    esac
+    {
+        echo '#!/bin/sh'
+        echo "export VM_KIND=$kind VM_SECTOR=$lba VM_ROUNDS=${DWAL_VM_ROUNDS:-16} VM_BACKENDS='$*'"
+        tail -n +2 scripts/vm/guest-power
+    } >"$at/guest.script"
+    scripts/vm/initramfs "$vm_cache" "$at/guest.initramfs" "$at/guest.script" \
+        -m virtio_pci,virtio_blk,configfs,dm-mod,dm-log-writes,nvmet,nvmet-tcp,nvme-fabrics,nvme-tcp,xfs \
+        build/release/vm_writer "$(command -v dmsetup)"
+    vm_nvme "$lba" "$at/ram/device"
+    vm_virtio "$lba" "$at/ram/record" "$at/ram/trace"
+    vm_fresh="cp --sparse=always $at/ram/base $at/ram/device && rm -f $at/ram/record $at/ram/trace &&
+        truncate -s 256M $at/ram/record && truncate -s 16M $at/ram/trace"
+    DWAL_VM_MEMORY=384 vm_boot guest
+
+    truncate -s 32M "$at/ram/image"
+    if [ -n "${DWAL_VM_KEEP:-}" ]; then
+        mkdir -p "$DWAL_VM_KEEP/$kind-$lba"
+        cp --sparse=always "$at"/ram/* "$DWAL_VM_KEEP/$kind-$lba"
+    fi
+    device=$(losetup -f --show --sector-size "$lba" "$at/ram/image")
+    vm_loops+=("$device")
+    build/release/vm_crash "$at/ram/record" "$at/ram/trace" "$at/ram/base" "$at/ram/device" "$device" "$at/ram/image" "$kind" \
+        "$at/mount" "$lba" sync "${DWAL_VM_IMAGES:-400}" "${DWAL_VM_SEED:-1}"
+}
+scenario_power_ext4() { power ext4 512 uring sync aio uring; }
+scenario_power_xfs() { power xfs 512 aio uring sync uring; }

@@ -1,0 +1,239 @@
+/* vm_crash.c - on the host: makes crash images from the record of a guest's writes, and judges the log in each of them.
+ *
+ *     vm_crash LOG TRACE BASE FINAL DEVICE BACKING ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES SEED
+ *
+ * LOG, TRACE: what the guest recorded (write_log.h). BASE, FINAL: the device before and after. DEVICE: a loop device on the file BACKING, as
+ * large as BASE, for each image in turn. With a file system the image is mounted at MOUNT, its journal recovers, and the log
+ * is MOUNT/log; raw: the log is on DEVICE itself. One line at the end; status 1 when anything was lost, invented or
+ * refused, 3 when the record cannot be used. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/vm/crash_image.h"
+#include "tests/vm/judge.h"
+
+enum { LYING_IMAGES = 12 };
+
+struct start { /* what each pass over the record begins with */
+    const struct write_log *log;
+    const unsigned char *base;
+    const char *backend;
+    size_t size;
+    uint64_t seed;
+    uint32_t sector;
+};
+struct place {
+    const char *device, *kind, *mount;
+    unsigned char *image; /* the file behind the device, mapped */
+    size_t size;
+};
+
+__attribute__((noreturn)) static void stop(const char *what, const char *path)
+{
+    fprintf(stderr, "vm_crash: %s %s: %s\n", what, path, strerror(errno));
+    exit(3);
+}
+
+static unsigned char *map_file(const char *path, int protection, size_t *size)
+{
+    int file = open(path, (protection & PROT_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    struct stat facts;
+    if (file < 0 || fstat(file, &facts) != 0)
+        stop("cannot open", path);
+    *size = (size_t)facts.st_size;
+    void *bytes = mmap(NULL, *size, protection, MAP_SHARED, file, 0);
+    if (bytes == MAP_FAILED)
+        stop("cannot map", path);
+    close(file);
+    return bytes;
+}
+
+/* The device is the same for all images: what the kernel remembers of the one before must go. */
+static void forget(const struct place *place)
+{
+    int device = open(place->device, O_RDWR | O_CLOEXEC);
+    if (device < 0 || ioctl(device, BLKFLSBUF, 0) != 0)
+        stop("cannot flush", place->device);
+    close(device);
+}
+
+static void judge_image(struct judge *judge, const struct place *place, size_t cut)
+{
+    forget(place);
+    if (strcmp(place->kind, "raw") == 0) {
+        judge_path(judge, place->device, cut);
+        return;
+    }
+    char path[512];
+    snprintf(path, sizeof path, "%s/log", place->mount);
+    if (mount(place->device, place->mount, place->kind, 0, NULL) != 0) {
+        judge_refused(judge, "the file system cannot be mounted");
+        return;
+    }
+    judge_path(judge, path, cut);
+    if (umount(place->mount) != 0)
+        stop("cannot unmount", place->mount);
+}
+
+static void make_and_judge(struct crash_builder *builder, struct judge *judge, const struct place *place,
+                           enum crash_kind kind)
+{
+    static const char *const names[CRASH_KINDS] = {"all", "none", "some"};
+    char name[96];
+    snprintf(name, sizeof name, "%s, image %llu: cut at entry %zu, %s of %zu in flight", place->kind,
+             (unsigned long long)judge->images, builder->cut, names[kind], crash_builder_undecided(builder));
+    judge->image = name;
+    forget(place); /* nothing may be written back over the new image */
+    crash_builder_make(builder, kind, place->image);
+    judge_image(judge, place, builder->cut);
+}
+
+/* Images at this cut when `wanted` are spread evenly: one at each cut (or every n-th), more where writes were in flight. */
+struct spread {
+    size_t wanted;
+    size_t cuts, busy_cuts; /* busy: something is undecided there */
+    size_t cuts_seen, busy_seen, given;
+};
+
+static size_t spread_here(struct spread *spread, bool is_busy)
+{
+    size_t plain = spread->wanted < spread->cuts ? spread->wanted : spread->cuts;
+    size_t extra = spread->busy_cuts ? spread->wanted - plain : 0;
+    spread->cuts_seen++;
+    spread->busy_seen += is_busy;
+    size_t due = plain * spread->cuts_seen / spread->cuts;
+    if (spread->busy_cuts)
+        due += extra * spread->busy_seen / spread->busy_cuts;
+    size_t here = due - spread->given;
+    spread->given = due;
+    return here;
+}
+
+static void print_verdict(const char *kind, const struct judge *judge, const struct spread *spread)
+{
+    printf("%s: %llu crash images (%zu cuts, %zu with writes in flight; %llu before the log was there, %llu torn): "
+           "%llu acknowledged entries demanded, %llu more found; %llu lost, %llu invented, %llu refused\n",
+           kind, (unsigned long long)judge->images, spread->cuts, spread->busy_cuts, (unsigned long long)judge->empty,
+           (unsigned long long)judge->torn, (unsigned long long)judge->acknowledged,
+           (unsigned long long)judge->unacknowledged, (unsigned long long)judge->lost,
+           (unsigned long long)judge->invented, (unsigned long long)judge->refused);
+}
+
+static struct crash_builder begin(const struct start *start, const struct place *place)
+{
+    struct crash_builder builder;
+    crash_builder_init(&builder, start->log, start->base, start->size, start->sector, start->seed);
+    /* The superblock of ext4 is 1024 bytes with one checksum, written in place: torn, it cannot be mounted. */
+    builder.whole_below = strcmp(place->kind, "ext4") == 0 ? 4096 : 0;
+    return builder;
+}
+
+static bool judge_all(const struct start *start, const struct place *place, struct spread *spread)
+{
+    static const enum crash_kind kinds[] = {CRASH_KEEPS_SOME, CRASH_KEEPS_ALL, CRASH_KEEPS_NONE};
+    struct crash_builder builder = begin(start, place);
+    struct judge judge;
+    judge_init(&judge, start->log, start->backend);
+    for (size_t cut = 1; cut <= start->log->count; cut++) {
+        if (!crash_cut_is_useful(start->log, cut))
+            continue;
+        crash_builder_advance(&builder, cut);
+        size_t here = spread_here(spread, crash_builder_undecided(&builder) > 0);
+        for (size_t i = 0; i < here; i++)
+            make_and_judge(&builder, &judge, place, i < 3 ? kinds[i] : CRASH_KEEPS_SOME);
+    }
+    print_verdict(place->kind, &judge, spread);
+    crash_builder_free(&builder);
+    judge_free(&judge);
+    return judge.lost + judge.invented + judge.refused == 0;
+}
+
+/* The judge must be able to find a loss: the same cuts on a device that ignores the FUA bit, which then keeps only what a flush
+ * made durable. Returns in how many of `images` it found something. */
+static unsigned try_lying_device(const struct start *start, const struct place *place, unsigned images)
+{
+    const struct write_log *log = start->log;
+    struct crash_builder builder = begin(start, place);
+    struct judge judge;
+    judge_init(&judge, log, start->backend);
+    judge.is_quiet = true;
+    unsigned found = 0;
+    for (unsigned i = 1; i <= images; i++) {
+        size_t cut = log->count * i / images;
+        size_t flush = cut;
+        while (flush > 0 && !(log->entries[flush - 1].flags & WRITE_FLUSH))
+            flush--;
+        judge.lost = judge.invented = judge.refused = 0;
+        forget(place);
+        crash_builder_advance(&builder, flush);
+        crash_builder_make(&builder, CRASH_KEEPS_NONE, place->image);
+        judge_image(&judge, place, cut);
+        found += judge.lost + judge.invented + judge.refused > 0;
+    }
+    crash_builder_free(&builder);
+    judge_free(&judge);
+    return found;
+}
+
+/* Counts the cuts. The record replayed to its end must be what the guest's device held: else the record or its reading is
+ * wrong. */
+static void count_and_check(const struct start *start, struct spread *spread, const char *final_path)
+{
+    struct crash_builder builder;
+    crash_builder_init(&builder, start->log, start->base, start->size, start->sector, start->seed);
+    for (size_t cut = 1; cut <= start->log->count; cut++) {
+        if (!crash_cut_is_useful(start->log, cut))
+            continue;
+        crash_builder_advance(&builder, cut);
+        spread->cuts++;
+        spread->busy_cuts += crash_builder_undecided(&builder) > 0;
+    }
+    size_t size;
+    unsigned char *final = map_file(final_path, PROT_READ, &size);
+    if (size != builder.size || memcmp(final, builder.image, size) != 0) {
+        fprintf(stderr, "vm_crash: the record, replayed, is not what the device held\n");
+        exit(3);
+    }
+    munmap(final, size);
+    crash_builder_free(&builder);
+}
+
+int main(int argument_count, char **arguments)
+{
+    if (argument_count != 13) {
+        fprintf(stderr,
+                "usage: vm_crash LOG TRACE BASE FINAL DEVICE BACKING ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES SEED\n");
+        return 3;
+    }
+    struct write_log log;
+    write_log_load(&log, arguments[1], arguments[2]);
+    if (!log.is_finished) {
+        fprintf(stderr, "vm_crash: the record breaks off\n");
+        return 3;
+    }
+    struct place place = {.device = arguments[5], .kind = arguments[7], .mount = arguments[8]};
+    struct start start = {.log = &log, .backend = arguments[10]};
+    start.base = map_file(arguments[3], PROT_READ, &start.size);
+    place.image = map_file(arguments[6], PROT_READ | PROT_WRITE, &place.size);
+    if (start.size != place.size)
+        stop("not as large as the device was:", arguments[6]);
+    start.sector = (uint32_t)strtoul(arguments[9], NULL, 10);
+    start.seed = strtoull(arguments[12], NULL, 10);
+    struct spread spread = {.wanted = strtoull(arguments[11], NULL, 10)};
+    count_and_check(&start, &spread, arguments[4]);
+    unsigned found = try_lying_device(&start, &place, LYING_IMAGES);
+    printf("%s: were the device to ignore the FUA bit, the judge would find it in %u of %d images\n", place.kind, found,
+           LYING_IMAGES);
+    bool is_good = judge_all(&start, &place, &spread);
+    write_log_free(&log);
+    return found == 0 ? 3 : !is_good;
+}
