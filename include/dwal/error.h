@@ -52,7 +52,22 @@ extern "C" {
     X(DWAL_EMAGIC, -1025, "the application's magic number differs", "open with the number given at creation")          \
     X(DWAL_EPERMISSION, -1026, "the file system does not permit it", "change owner, mode or mount")                    \
     X(DWAL_EUNCERTAIN, -1027, "the end of the log neither checks nor looks unwritten", "if a crash can tear a single " \
-      "sector here, open with DWAL_TOLERANT; else treat as DWAL_ECORRUPT")
+      "sector here, open with DWAL_TOLERANT; else treat as DWAL_ECORRUPT")                                             \
+    /* Of the Raft log, dwal/raft.h. */                                                                                \
+    X(DWAL_ERAFT_METADATA, -1201, "two heads of segments differ in their metadata", "restore from a replica or "       \
+      "backup; two logs were mixed")                                                                                   \
+    X(DWAL_ERAFT_SNAPSHOT, -1202, "a snapshot with this index has another term", "open at a snapshot that "            \
+      "dwal_raft_get_snapshots lists")                                                                                 \
+    X(DWAL_ERAFT_NO_SNAPSHOT, -1203, "the snapshot is not in the log", "go on with what was read if you know "         \
+      "better, else open at a snapshot that dwal_raft_get_snapshots lists")                                            \
+    X(DWAL_ERAFT_GAP, -1204, "an index is missing between entries", "save from the last index + 1 on; when "           \
+      "read: open at a later snapshot, or restore")                                                                    \
+    X(DWAL_ERAFT_ORDER, -1205, "the Raft log is not in the state for this call", "read an opened log once, then "      \
+      "save; a created log is not read")                                                                               \
+    X(DWAL_ERAFT_RECORD, -1206, "a record is none that the Raft log writes there", "see whether this is a Raft "       \
+      "log, and who else appended to it")                                                                              \
+    X(DWAL_ERAFT_RELEASED, -1207, "the log does not reach back to this snapshot any more", "open at a snapshot "       \
+      "that dwal_raft_get_snapshots lists")
 
 /* clang-format on */
 enum dwal_error_code {

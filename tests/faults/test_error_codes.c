@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "alloc/alloc.h"
-#include "tests/faults/error_cases.h"
+#include "tests/faults/error_cases_raft.h"
 
 /* ---- one function per code ---- */
 
@@ -181,7 +181,7 @@ static struct told throw_DWAL_EBUFFER(void)
     dwal *log = dw_log_kit_create();
     uint64_t lsn, end;
     assert_int_equal(commit_text(log, "twelve bytes", &lsn, &end), 0);
-    struct told told = {.has_volume = true, .has_lsn = true, .words = {"12 bytes", "the buffer 5"}};
+    struct told told = {.has_volume = true, .has_lsn = true, .words = {"12 bytes", "the buffer has 5"}};
     told.result = keep(read_at(log, lsn, 5));
     assert_int_equal(dwal_close(log), 0);
     return told;
