@@ -118,7 +118,7 @@ static inline int load_main(int argument_count, char **arguments, const char *na
     load.size = argument_count > 3 ? strtoul(arguments[3], NULL, 10) : 128;
     load.seconds = argument_count > 4 ? strtod(arguments[4], NULL) : 2;
     load.variant = argument_count > 5 ? arguments[5] : "";
-    load.bytes_max = UINT64_C(2) << 30;
+    load.bytes_max = UINT64_C(2) << (strstr(load.variant, "+recycle") ? 36 : 30);
     if (!load.directory || load.threads < 1 || load.threads > LOAD_THREADS_MAX || load.size < 1 || load.seconds <= 0) {
         fprintf(stderr, "usage: %s DIRECTORY [THREADS [SIZE [SECONDS [VARIANT]]]]\n", name);
         return 2;

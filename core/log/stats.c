@@ -28,7 +28,7 @@ static void copy_writer(struct dwal *log, struct dwal_stats *stats)
     stats->reserve_waits = read_count(&counts->reserve_waits);
     stats->publish_gaps = read_count(&counts->publish_gaps);
     stats->space_waits = read_count(&counts->space_waits);
-    stats->wakes = read_count(&counts->wakes);
+    stats->wakes = read_count(&log->writer.durable.wake_calls);
     stats->stalls = read_count(&counts->stalls);
     for (int stage = 0; stage < DWAL_STAGE_COUNT; stage++)
         dw_histogram_copy(&log->writer.stages[stage], &stats->stages[stage]);

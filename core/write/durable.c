@@ -45,13 +45,25 @@ void dw_durable_publish(struct dw_durable *durable, uint64_t block, uint64_t now
     atomic_store_explicit(&durable->block, block, memory_order_seq_cst);
 }
 
-static uint32_t wake_bucket(struct dw_bucket *bucket)
+/* Wake up to `count` of those who wait in a bucket. Returns how many the kernel woke. */
+static uint32_t wake_bucket(struct dw_durable *durable, uint32_t index, uint32_t count)
 {
+    struct dw_bucket *bucket = &durable->buckets[index];
     if (atomic_load_explicit(&bucket->waiters, memory_order_seq_cst) == 0) /* pairs: DURABLE-WAIT */
         return 0;
     atomic_fetch_add_explicit(&bucket->word, 1, memory_order_release);
-    dw_futex_wake(&bucket->word, UINT32_MAX >> 1);
-    return 1;
+    atomic_fetch_add_explicit(&durable->wake_calls, 1, memory_order_relaxed);
+    return dw_futex_wake(&bucket->word, count);
+}
+
+/* Wake everybody in the buckets that were left to whoever comes by. */
+static void take_relay(struct dw_durable *durable)
+{
+    if (DW_LIKELY(atomic_load_explicit(&durable->relay, memory_order_acquire) == 0)) /* pairs: DURABLE-RELAY */
+        return;
+    uint64_t mask = atomic_exchange_explicit(&durable->relay, 0, memory_order_acq_rel); /* pairs: DURABLE-RELAY */
+    for (; mask != 0; mask &= mask - 1)
+        (void)wake_bucket(durable, dw_lowest_bit(mask), UINT32_MAX);
 }
 
 static void tell(struct dw_durable *durable, int failure)
@@ -66,14 +78,36 @@ static void tell(struct dw_durable *durable, int failure)
         durable->callback(durable->context, dw_durable_lsn(durable), failure);
 }
 
-uint32_t dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to)
+/* The buckets of the blocks [from, to). */
+static uint64_t buckets_of(uint64_t from, uint64_t to)
 {
-    uint32_t calls = 0;
-    uint64_t count = dw_min_u64(to - from, DW_DURABLE_BUCKETS);
+    uint64_t mask = 0, count = dw_min_u64(to - from, DW_DURABLE_BUCKETS);
     for (uint64_t block = to - count; block < to; block++)
-        calls += wake_bucket(bucket_of(durable, block));
+        mask |= UINT64_C(1) << block % DW_DURABLE_BUCKETS;
+    return mask;
+}
+
+/* Wake one sleeper, who wakes the rest. */
+static void start_relay(struct dw_durable *durable, uint64_t mask)
+{
+    /* release; pairs: DURABLE-RELAY. */
+    atomic_fetch_or_explicit(&durable->relay, mask, memory_order_acq_rel);
+    for (uint64_t left = mask; left != 0; left &= left - 1)
+        if (wake_bucket(durable, dw_lowest_bit(left), 1) > 0)
+            return;      /* a sleeper comes out of its futex now, and looks at the relay */
+    take_relay(durable); /* nobody slept: those who were about to look for themselves */
+}
+
+void dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to, bool is_hurried)
+{
+    take_relay(durable); /* whoever was woken for it has not come by yet: no later than now */
+    uint64_t mask = buckets_of(from, to);
+    if (is_hurried)
+        start_relay(durable, mask);
+    else
+        for (uint64_t left = mask; left != 0; left &= left - 1)
+            (void)wake_bucket(durable, dw_lowest_bit(left), UINT32_MAX);
     tell(durable, 0);
-    return calls;
 }
 
 void dw_durable_fail(struct dw_durable *durable, const struct dwal_error *error)
@@ -90,7 +124,7 @@ void dw_durable_fail(struct dw_durable *durable, const struct dwal_error *error)
     if (!is_first)
         return;
     for (uint32_t i = 0; i < DW_DURABLE_BUCKETS; i++)
-        wake_bucket(&durable->buckets[i]);
+        (void)wake_bucket(durable, i, UINT32_MAX);
     tell(durable, error->code);
 }
 
@@ -144,6 +178,7 @@ int dw_durable_wait(struct dw_durable *durable, uint64_t end, uint64_t timeout_n
             left = deadline - now;
         }
         dw_futex_wait(&bucket->word, word, left);
+        take_relay(durable); /* before anything else: others sleep until somebody does */
     }
     atomic_fetch_sub_explicit(&bucket->waiters, 1, memory_order_relaxed);
     return result;

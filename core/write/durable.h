@@ -5,6 +5,10 @@
  *
  * Happy path: the role publishes the new durable block, starts its next write, then wakes: one futex word per bucket of
  * blocks, only the buckets that the advance covers, and no system call where nobody waits.
+ * The relay: when the next write is large and ready, the role wakes one sleeper and leaves the others to it (a mask of
+ * buckets), so that the device has its next write at once. Whoever comes out of a futex looks at the mask; only a sleeper
+ * that the kernel says was woken counts as one who will, otherwise the role goes on by itself; and what is still in the
+ * mask at the role's next advance, the role does then (pairs: DURABLE-RELAY).
  * No lost wake-up: a waiter counts itself in (seq_cst) before it reads the durable block; the role publishes (seq_cst)
  * before it reads the count; so at least one sees the other (pairs: DURABLE-WAIT).
  * Failure: the first cause is kept for good and everybody is woken with it; waiting then answers DWAL_EFAILED. */
@@ -36,6 +40,9 @@ struct dw_durable {
     void *context;
     pthread_mutex_t failure_mutex; /* guards `error` until failure is published */
     struct dwal_error error;
+    alignas(
+        DW_CACHE_LINE) _Atomic uint64_t relay; /* buckets that whoever comes out of a futex must wake. DURABLE-RELAY */
+    _Atomic uint64_t wake_calls;               /* futex calls so far; relaxed: only statistics */
     struct dw_bucket buckets[DW_DURABLE_BUCKETS];
 };
 
@@ -58,9 +65,9 @@ static inline int dw_durable_failure(const struct dw_durable *durable)
 
 /* The role: blocks before `block` are durable. Publishes; wakes nobody yet. */
 void dw_durable_publish(struct dw_durable *durable, uint64_t block, uint64_t now_ns);
-/* The role, after it started its next write: wake those who wait for [from, to), call the callback, write the eventfd.
- * Returns how many futex calls it made. */
-uint32_t dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to);
+/* The role: wake those who wait for [from, to), call the callback, write the eventfd. is_hurried: by one futex call, the
+ * first of them wakes the rest. */
+void dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to, bool is_hurried);
 /* Any thread: the log stops. Only the first call counts; everybody is woken. */
 void dw_durable_fail(struct dw_durable *durable, const struct dwal_error *error);
 /* The first cause; false when there is none. */

@@ -165,9 +165,13 @@ static void publish(struct dw_writer *writer, uint64_t from, uint64_t to, uint64
     advance_volumes(writer);
 }
 
-static void wake(struct dw_writer *writer, uint64_t from, uint64_t to)
+/* A synchronous writer that has a large run ready again should not let the device wait until all are awake; with a small one
+ * it should: who is awake joins the next write. */
+static void wake(struct dw_writer *writer, uint64_t from, uint64_t to, bool is_synchronous)
 {
-    dw_count(&writer->counts.wakes, dw_durable_wake(&writer->durable, from, to));
+    struct dw_volume *volume;
+    bool is_hurried = is_synchronous && find_run(writer, &volume) - writer->flush.next_block >= DW_FLUSH_KNEE_BLOCKS;
+    dw_durable_wake(&writer->durable, from, to, is_hurried);
     dw_event_notify(&writer->room);
 }
 
@@ -301,9 +305,10 @@ bool dw_flush_step(struct dw_writer *writer, bool may_wait)
     uint64_t to = settle_flights(writer, finished, now_ns);
     if (to > from) {
         publish(writer, from, to, now_ns);
-        if (!flush->queue->ops->is_synchronous)
+        bool is_synchronous = flush->queue->ops->is_synchronous;
+        if (!is_synchronous)
             issue_all(writer); /* the wake-ups hide under the device's time */
-        wake(writer, from, to);
+        wake(writer, from, to, is_synchronous);
     }
     return true;
 }
@@ -367,7 +372,7 @@ bool dw_flush_write_one(struct dw_writer *writer)
                                          .completed_ns = now_ns},
                      now_ns);
     publish(writer, from, to, now_ns);
-    wake(writer, from, to);
+    wake(writer, from, to, true);
     return true;
 }
 

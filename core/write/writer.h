@@ -67,7 +67,7 @@ struct dw_flush {
 
 struct dw_writer_counts { /* relaxed: statistics only */
     _Atomic uint64_t records, batches, commits, syncs, payload_bytes, written_bytes, writes, blocks, padded_blocks,
-        markers, lone_commits, reserve_waits, publish_gaps, space_waits, wakes, stalls;
+        markers, lone_commits, reserve_waits, publish_gaps, space_waits, stalls;
 };
 
 struct dw_writer {

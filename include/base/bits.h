@@ -59,4 +59,10 @@ static inline uint32_t dw_unmix32(uint32_t v)
     return v;
 }
 
+/* Index of the lowest bit that is set; `v` is not 0. */
+static inline uint32_t dw_lowest_bit(uint64_t v)
+{
+    return (uint32_t)__builtin_ctzll(v);
+}
+
 #endif
