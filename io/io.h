@@ -1,8 +1,9 @@
 /* io.h - the contract of a disk: bytes <-> files. Knows descriptors, offsets, alignment, durability; nothing of logs.
  *
- * A `dw_disk` is one directory (later also one device) seen through one implementation: `posix` (io/posix.c, with the
- * queues sync, uring and aio) or `sim` (io/sim.c: a simulated disk that can yield every crash image). A `dw_queue` is
- * a set of durable writes in flight.
+ * A `dw_disk` is one directory or one device seen through one implementation: `posix` (io/posix.c, with the queues sync,
+ * uring and aio), `device` (io/posix_device.c: the same bytes and queues on a block device) or `sim` (io/sim.c: a simulated
+ * disk that can yield every crash image). A `dw_queue` is a set of durable writes in flight. A device is a disk with one
+ * file of a fixed size, DW_DEVICE_NAME: it cannot be created, renamed, unlinked, allocated or made longer.
  *
  * Results: 0 or -errno, always named; errno is neither set nor trusted. A device that lost power or has a medium
  * error may say ENODATA, ENOSPC, EREMOTEIO, ...: any errno can come from any call that touches the device.
@@ -37,6 +38,10 @@ enum {
 enum dw_lock_kind {
     DW_LOCK_WRITER = 0, /* "somebody writes here" (byte 2^62 of the file, OFD lock) */
     DW_LOCK_PIN = 1,    /* "somebody reads here: do not retire" (byte 2^62 + 1) */
+    DW_LOCK_HOLDER = 2, /* of a device: "I am dwal, and mine is the exclusive open" (byte 2^62 + 2); the disk's own */
+    DW_LOCK_FIRST =
+        16, /* from here on (byte 2^62 + n) the meaning is the caller's: a device holds many lockable things */
+    DW_LOCK_LAST = 0x7fffffff,
 };
 enum dw_lock_mode { DW_LOCK_SHARED, DW_LOCK_EXCLUSIVE, DW_LOCK_NONE /* release */ };
 
@@ -103,6 +108,10 @@ struct dw_disk_ops {
     int (*lock)(struct dw_file *file, enum dw_lock_kind kind, enum dw_lock_mode mode);
     /* Would an exclusive lock conflict now? *is_held = true when somebody else holds one. */
     int (*lock_test)(struct dw_file *file, enum dw_lock_kind kind, bool *is_held);
+    /* May be NULL. Make a range read as zeros, faster than by writing them, with every block of it really allocated; like
+     * an ordinary write it is durable after sync. -EOPNOTSUPP: this cannot be had here, or it was tried and did not do
+     * what it says: write zeros. */
+    int (*zero)(struct dw_file *file, uint64_t offset, uint64_t size);
 
     /* ---- durable writes in flight ---- */
     /* Create in the thread that will use it. -EPERM, -EACCES, -ENOSYS: this kind is forbidden here; -EAGAIN: all of it is
@@ -123,12 +132,19 @@ struct dw_queue_ops {
     void (*close)(struct dw_queue *queue);
 };
 
+#define DW_DEVICE_NAME    "device" /* of the only file of a device */
+#define DW_DISK_PART_SIZE 32u      /* with its end */
+
 struct dw_disk {
     const struct dw_disk_ops *ops;
     char path[512]; /* for messages */
     /* A durable request of an asynchronous queue costs less than write_durable: on a raw block device the kernel sends a
      * flush behind a synchronous FUA write, and none behind an asynchronous one. */
     bool is_queue_better;
+    bool is_device;
+    uint32_t physical_block;      /* of a device: what it really writes at once, bytes; 0: unknown */
+    bool is_shared;               /* another process of ours has the exclusive open: nothing may be formatted */
+    char part[DW_DISK_PART_SIZE]; /* of a device: the user's own name for the part that is meant; "": none was given */
 };
 struct dw_queue {
     const struct dw_queue_ops *ops;
@@ -164,6 +180,12 @@ static inline void dw_file_close(struct dw_file *f)
  * direct I/O is refused (tmpfs, some overlays): for tests and experiments, said in the public manual.
  * Keeps a descriptor of the directory: later renames of a parent do no harm. */
 DW_NODISCARD int dw_disk_posix_open(const char *path, bool is_unsafe, struct dw_disk **disk);
+
+/* A block device. `path` is resolved once; the descriptor is kept and never opened again by path. DW_OPEN_WRITE opens with
+ * O_EXCL: -EBUSY when it is mounted or otherwise in use, except by other processes of dwal (see posix_device.c), with which
+ * it is shared. -ENOTBLK: no block device; with `is_file_allowed` (tests only) a regular file of fixed size is taken for
+ * one. -EROFS: read-only. */
+DW_NODISCARD int dw_disk_device_open(const char *path, unsigned flags, bool is_file_allowed, struct dw_disk **disk);
 
 /* Queue kinds of the posix disk (io/sync.c, io/uring.c, io/aio.c); used through queue_create. */
 DW_NODISCARD int dw_queue_sync_create(struct dw_disk *disk, const struct dw_queue_options *options,

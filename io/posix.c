@@ -65,7 +65,7 @@ static void close_disk(struct dw_disk *base)
     dw_free(disk);
 }
 
-static int create_queue(struct dw_disk *disk, const struct dw_queue_options *options, struct dw_queue **queue)
+int dw_posix_queue_create(struct dw_disk *disk, const struct dw_queue_options *options, struct dw_queue **queue)
 {
     /* Without a measurement the synchronous one is the better bet: on a device without FUA the completion of an
      * asynchronous durable write goes through an ordinary kernel worker, which a busy CPU delays by milliseconds. */
@@ -104,7 +104,7 @@ static const struct dw_disk_ops posix_ops = {
     .allocate = dw_posix_allocate,
     .lock = dw_posix_lock,
     .lock_test = dw_posix_lock_test,
-    .queue_create = create_queue,
+    .queue_create = dw_posix_queue_create,
 };
 
 int dw_disk_posix_open(const char *path, bool is_unsafe, struct dw_disk **disk_out)

@@ -1,8 +1,9 @@
 /* posix.h - what the files of the posix disk share: its structs, and who does which part. Private to io/.
  *
  *     posix.c        open and close a directory, choose a queue          posix_names.c  open, list, rename, unlink
- *     posix_file.c   bytes of one file, allocate, sync                   posix_lock.c   the two locks
- *     sync.c uring.c aio.c  queues                                              clock.c        the system's clocks */
+ *     posix_file.c   bytes of one file, allocate, sync                   posix_lock.c   the locks
+ *     posix_device.c a block device in place of a directory
+ *     sync.c uring.c aio.c  queues                                       clock.c        the system's clocks */
 #ifndef DW_IO_POSIX_H
 #define DW_IO_POSIX_H
 
@@ -42,7 +43,11 @@ static inline struct dw_posix_file *dw_posix_file_of(struct dw_file *file)
     return (struct dw_posix_file *)(void *)file;
 }
 
+/* posix.c */
+int dw_posix_queue_create(struct dw_disk *disk, const struct dw_queue_options *options, struct dw_queue **queue);
+
 /* posix_names.c */
+uint64_t dw_posix_generation(void); /* the next one for a dw_posix_file */
 int dw_posix_list(struct dw_disk *disk, dw_list_fn *fn, void *context);
 int dw_posix_open(struct dw_disk *disk, const char *name, unsigned flags, struct dw_file **file);
 int dw_posix_rename(struct dw_disk *disk, const char *from, const char *to);
@@ -65,6 +70,6 @@ DW_NODISCARD int dw_posix_flush(struct dw_file *file);                 /* fdatas
 /* posix_lock.c */
 int dw_posix_lock(struct dw_file *file, enum dw_lock_kind kind, enum dw_lock_mode mode);
 int dw_posix_lock_test(struct dw_file *file, enum dw_lock_kind kind, bool *is_held);
-void dw_posix_unlock_all(struct dw_posix_file *file);
+void dw_posix_unlock_from(struct dw_posix_file *file, enum dw_lock_kind first); /* this one and all above it */
 
 #endif

@@ -31,7 +31,7 @@ static void check_transfer(const struct dw_posix_file *file, const void *bytes, 
 void dw_posix_close_file(struct dw_file *base)
 {
     struct dw_posix_file *file = dw_posix_file_of(base);
-    dw_posix_unlock_all(file);
+    dw_posix_unlock_from(file, DW_LOCK_WRITER);
     close(file->descriptor);
     dw_free(file);
 }

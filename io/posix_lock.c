@@ -1,4 +1,6 @@
-/* posix_lock.c - "somebody writes here" and "somebody reads here", as OFD locks on two bytes far beyond any data.
+/* posix_lock.c - "somebody writes here" and "somebody reads here", as OFD locks on bytes far beyond any data: two of a
+ * file, many of a device. The locks of a device live on the inode of its node: two nodes of one device do not see each
+ * other's, which is why the exclusive open (posix_device.c) comes first.
  *
  * A lock belongs to the open file description that carries the I/O: it ends when the description does, so a killed
  * writer's lock holds until its last write in flight has ended, and never outlives it. (Classic POSIX locks would be
@@ -17,7 +19,7 @@
 
 static struct flock lock_of(enum dw_lock_kind kind, short type)
 {
-    dw_assert(kind == DW_LOCK_WRITER || kind == DW_LOCK_PIN);
+    dw_assert((int)kind >= 0 && kind < DW_LOCK_LAST);
     return (struct flock){
         .l_type = type,
         .l_whence = SEEK_SET,
@@ -62,10 +64,14 @@ int dw_posix_lock_test(struct dw_file *base, enum dw_lock_kind kind, bool *is_he
     return 0;
 }
 
-void dw_posix_unlock_all(struct dw_posix_file *file)
+void dw_posix_unlock_from(struct dw_posix_file *file, enum dw_lock_kind first)
 {
     if (!atomic_load_explicit(&file->has_locked, memory_order_relaxed))
         return;
-    (void)set_lock(file, DW_LOCK_WRITER, F_UNLCK);
-    (void)set_lock(file, DW_LOCK_PIN, F_UNLCK);
+    struct flock lock = lock_of(first, F_UNLCK);
+    lock.l_len = 0; /* and all behind it */
+    int result;
+    do
+        result = fcntl(file->descriptor, F_OFD_SETLK, &lock);
+    while (result < 0 && errno == EINTR);
 }

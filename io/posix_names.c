@@ -135,10 +135,15 @@ static int accept_descriptor(int descriptor, unsigned flags)
     return 0;
 }
 
-static struct dw_file *make_file(struct dw_posix_disk *disk, int descriptor, bool is_direct, uint32_t alignment)
+uint64_t dw_posix_generation(void)
 {
     /* Relaxed: only uniqueness matters. */
     static _Atomic uint64_t generations;
+    return atomic_fetch_add_explicit(&generations, 1, memory_order_relaxed) + 1;
+}
+
+static struct dw_file *make_file(struct dw_posix_disk *disk, int descriptor, bool is_direct, uint32_t alignment)
+{
     struct dw_posix_file *file = dw_alloc(sizeof *file);
     if (!file)
         return NULL;
@@ -146,7 +151,7 @@ static struct dw_file *make_file(struct dw_posix_disk *disk, int descriptor, boo
     file->base.alignment = alignment;
     file->descriptor = descriptor;
     file->is_direct = is_direct;
-    file->generation = atomic_fetch_add_explicit(&generations, 1, memory_order_relaxed) + 1;
+    file->generation = dw_posix_generation();
     return &file->base;
 }
 

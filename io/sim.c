@@ -58,6 +58,8 @@ static int change_name(struct dw_sim_disk *disk, enum dw_sim_event_kind kind, co
 {
     if (strlen(name) >= DW_SIM_NAME_SIZE_MAX || (other_name && strlen(other_name) >= DW_SIM_NAME_SIZE_MAX))
         return -ENAMETOOLONG;
+    if (disk->base.is_device)
+        return -EOPNOTSUPP;
     int result = 0;
     if (dw_sim_fault_hits(disk, DW_SIM_FAULT_NAME, &result))
         return result;
@@ -141,6 +143,7 @@ static void sim_close_file(struct dw_file *base)
         link = &(*link)->next;
     }
     *link = file->next;
+    dw_sim_locks_drop(disk, file);
     file->next = disk->spare_files;
     disk->spare_files = file;
     pthread_mutex_unlock(&disk->lock);
@@ -270,6 +273,7 @@ void dw_sim_disk_free(struct dw_sim_disk *disk)
         dw_sim_medium_free(&gone->live);
         dw_free(gone->events);
         dw_free(gone->flights);
+        dw_free(gone->locks);
         free_files(gone->files);
         free_files(gone->spare_files);
         pthread_cond_destroy(&gone->completed);
@@ -283,10 +287,12 @@ void dw_sim_set(struct dw_sim_disk *disk, const struct dw_sim_options *options)
     static const struct dw_sim_options defaults;
     bool is_first = disk->options.alignment == 0;
     uint32_t alignment = disk->options.alignment;
+    uint64_t device_size = disk->options.device_size;
     bool is_history_off = disk->options.is_history_off;
     disk->options = options ? *options : defaults;
     if (!is_first) {
         disk->options.alignment = alignment;
+        disk->options.device_size = device_size;
         disk->options.is_history_off = is_history_off;
     } else if (disk->options.alignment == 0) {
         disk->options.alignment = DW_SIM_SECTOR_SIZE;
@@ -295,6 +301,18 @@ void dw_sim_set(struct dw_sim_disk *disk, const struct dw_sim_options *options)
     if (disk->options.complete_percent == 0)
         disk->options.complete_percent = 50;
     disk->random = disk->options.seed;
+}
+
+/* The only file of a device has been there since before the first event. */
+static int make_device(struct dw_sim_disk *disk, uint64_t size)
+{
+    dw_assert(dw_is_aligned(size, disk->options.alignment) && size / DW_SIM_SECTOR_SIZE < UINT32_MAX);
+    struct dw_sim_event event = {.kind = DW_SIM_CREATE, .name = DW_DEVICE_NAME};
+    disk->base.is_device = true;
+    int result = dw_sim_medium_name(&disk->start, &event);
+    if (result == 0)
+        disk->start.inodes[0].size = size;
+    return result ? result : dw_sim_medium_copy(&disk->live, &disk->start);
 }
 
 int dw_sim_open(const struct dw_sim_options *options, struct dw_disk **disk)
@@ -309,6 +327,8 @@ int dw_sim_open(const struct dw_sim_options *options, struct dw_disk **disk)
     result = dw_sim_grow((void **)&made->events, &made->event_capacity, EVENTS_AT_FIRST, sizeof *made->events);
     if (result == 0 && !dw_sim_arena_take(&made->arena, BYTES_AT_FIRST))
         result = -ENOMEM;
+    if (result == 0 && made->options.device_size != 0)
+        result = make_device(made, made->options.device_size);
     if (result) {
         dw_sim_disk_free(made);
         return result;

@@ -1,6 +1,6 @@
 /* sim.h - a simulated disk behind io.h that remembers everything, and can yield every crash image of every moment.
  *
- * Owns: one directory of files, kept as 512-byte sectors in memory, and the log of all events since it was made.
+ * Owns: one directory of files (or one device: its only file, DW_DEVICE_NAME, has been there from the start), kept as 512-byte sectors in memory, and the log of all events since it was made.
  * Called by: tests (and by core through io.h, which cannot tell it from a real disk), any thread; one mutex.
  *
  * The model, all of it driven by a seed:
@@ -24,20 +24,22 @@
 /* ---- a disk ---- */
 struct dw_sim_options {
     uint64_t seed;
-    uint32_t alignment;             /* of files, and the unit in which a failing write stops half way; 0: 512 */
-    uint64_t capacity;              /* bytes of all files together; 0: no limit */
-    bool is_manual;                 /* requests finish only by dw_sim_complete; else the seed decides */
-    uint32_t complete_percent;      /* chance that a request finishes in one reap that does not wait; 0: 50; 100: all */
-    bool is_flush_lying;            /* sync says 0 and does nothing */
-    bool is_fua_lying;              /* a durable write is an ordinary one */
-    bool is_flight_visible;         /* readers see some sectors of writes in flight */
-    bool is_history_off;            /* remember no events: no crash images, memory bounded by the content */
+    uint32_t alignment;        /* of files, and the unit in which a failing write stops half way; 0: 512 */
+    uint64_t capacity;         /* bytes of all files together; 0: no limit */
+    uint64_t device_size;      /* not 0: a device of so many bytes, all zeros and durable, in place of a directory */
+    bool is_manual;            /* requests finish only by dw_sim_complete; else the seed decides */
+    uint32_t complete_percent; /* chance that a request finishes in one reap that does not wait; 0: 50; 100: all */
+    bool is_flush_lying;       /* sync says 0 and does nothing */
+    bool is_fua_lying;         /* a durable write is an ordinary one */
+    bool is_flight_visible;    /* readers see some sectors of writes in flight */
+    bool is_history_off;       /* remember no events: no crash images, memory bounded by the content */
     void (*on_wait)(void *context); /* manual: called by a reap that must wait; may call dw_sim_complete */
     void *context;
 };
 /* `options` may be NULL. */
 DW_NODISCARD int dw_sim_open(const struct dw_sim_options *options, struct dw_disk **disk);
-/* Change the seed, and whatever else of the options can change while it runs (all but alignment and is_history_off). */
+/* Change the seed, and whatever else of the options can change while it runs (all but alignment,
+ * device_size and is_history_off). */
 void dw_sim_set_options(struct dw_disk *disk, const struct dw_sim_options *options);
 
 /* ---- requests in flight, oldest first ---- */

@@ -1,4 +1,4 @@
-/* sim_file.c - bytes of simulated files: read, write, sync, size, locks.
+/* sim_file.c - bytes of simulated files: read, write, sync, size.
  *
  * Owns: nothing. Called by: any thread through io.h, and by the queues; under the disk's mutex.
  * Happy path: a write begins (ISSUE: from here on a crash may find any of its sectors) and ends (COMPLETE: from here on
@@ -78,6 +78,8 @@ static int check_space(struct dw_sim_disk *disk, uint32_t inode, uint64_t size)
         return result;
     if (size / DW_SIM_SECTOR_SIZE >= UINT32_MAX)
         return -EFBIG;
+    if (disk->base.is_device)
+        return -ENOSPC;
     uint64_t capacity = disk->options.capacity;
     return capacity && used_bytes(disk) + (size - now) > capacity ? -ENOSPC : 0;
 }
@@ -273,6 +275,8 @@ int dw_sim_allocate(struct dw_file *base, uint64_t size)
     struct dw_sim_file *file = dw_sim_file_of(base);
     if (!(file->flags & DW_OPEN_WRITE))
         return -EBADF;
+    if (disk->base.is_device)
+        return -EOPNOTSUPP;
     pthread_mutex_lock(&disk->lock);
     struct dw_sim_inode *inode = &disk->live.inodes[file->inode];
     int result = check_space(disk, file->inode, size);
@@ -289,45 +293,6 @@ int dw_sim_size(struct dw_file *base, uint64_t *size)
     struct dw_sim_disk *disk = dw_sim_of(base->disk);
     pthread_mutex_lock(&disk->lock);
     *size = disk->live.inodes[dw_sim_file_of(base)->inode].size;
-    pthread_mutex_unlock(&disk->lock);
-    return 0;
-}
-
-/* ---- locks ---- */
-static bool is_conflicting(const struct dw_sim_disk *disk, const struct dw_sim_file *mine, enum dw_lock_kind kind,
-                           enum dw_lock_mode mode)
-{
-    for (const struct dw_sim_file *file = disk->files; file; file = file->next) {
-        if (file == mine || file->inode != mine->inode || file->locks[kind] == DW_LOCK_NONE)
-            continue;
-        if (mode == DW_LOCK_EXCLUSIVE || file->locks[kind] == DW_LOCK_EXCLUSIVE)
-            return true;
-    }
-    return false;
-}
-
-int dw_sim_lock(struct dw_file *base, enum dw_lock_kind kind, enum dw_lock_mode mode)
-{
-    struct dw_sim_disk *disk = dw_sim_of(base->disk);
-    struct dw_sim_file *file = dw_sim_file_of(base);
-    /* As a kernel has it: an exclusive lock needs a descriptor that can write. */
-    if (mode == DW_LOCK_EXCLUSIVE && !(file->flags & DW_OPEN_WRITE))
-        return -EBADF;
-    int result = 0;
-    pthread_mutex_lock(&disk->lock);
-    if (mode != DW_LOCK_NONE && is_conflicting(disk, file, kind, mode))
-        result = -EAGAIN;
-    else
-        file->locks[kind] = mode;
-    pthread_mutex_unlock(&disk->lock);
-    return result;
-}
-
-int dw_sim_lock_test(struct dw_file *base, enum dw_lock_kind kind, bool *is_held)
-{
-    struct dw_sim_disk *disk = dw_sim_of(base->disk);
-    pthread_mutex_lock(&disk->lock);
-    *is_held = is_conflicting(disk, dw_sim_file_of(base), kind, DW_LOCK_EXCLUSIVE);
     pthread_mutex_unlock(&disk->lock);
     return 0;
 }

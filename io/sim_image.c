@@ -152,7 +152,10 @@ int dw_sim_crash_image(struct dw_sim_crash *crash, const uint32_t *picks, uint64
     int result = image ? 0 : dw_sim_disk_make(&image);
     if (result)
         return result;
-    struct dw_sim_options options = {.seed = seed, .alignment = disk->options.alignment};
+    struct dw_sim_options options = {
+        .seed = seed, .alignment = disk->options.alignment, .device_size = disk->options.device_size};
+    image->base.is_device = disk->base.is_device;
+    memcpy(image->base.part, disk->base.part, sizeof image->base.part);
     image->options = (struct dw_sim_options){0};
     dw_sim_set(image, &options);
     image->parent = disk;

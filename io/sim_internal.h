@@ -92,6 +92,13 @@ struct dw_sim_file {
     struct dw_sim_file *next;
 };
 
+/* A lock beyond the two that every file has room for. */
+struct dw_sim_lock_held {
+    const struct dw_sim_file *file;
+    uint32_t number;
+    enum dw_lock_mode mode;
+};
+
 /* A write between its beginning and its end. */
 struct dw_sim_write {
     struct dw_sim_file *file;
@@ -128,6 +135,8 @@ struct dw_sim_disk {
     size_t flight_count, flight_capacity;
     struct dw_sim_file *files; /* open ones */
     struct dw_sim_file *spare_files;
+    struct dw_sim_lock_held *locks; /* numbers from DW_LOCK_HOLDER on */
+    size_t lock_count, lock_capacity;
     struct dw_sim_fault faults[DW_SIM_FAULT_KINDS];
     uint64_t calls[DW_SIM_FAULT_KINDS];
     struct dw_sim_bad_range bad[DW_SIM_BAD_RANGES_MAX];
@@ -168,6 +177,9 @@ int dw_sim_live_write(struct dw_sim_disk *disk, uint32_t inode, uint64_t offset,
 void dw_sim_write_begin(struct dw_sim_disk *disk, struct dw_sim_file *file, const void *bytes, uint64_t size,
                         uint64_t offset, bool is_durable, struct dw_sim_write *write);
 int dw_sim_write_end(struct dw_sim_disk *disk, struct dw_sim_write *write);
+
+/* Everything that `file` holds is given back. Under the mutex. */
+void dw_sim_locks_drop(struct dw_sim_disk *disk, const struct dw_sim_file *file);
 
 /* io.h, file by file */
 int dw_sim_read(struct dw_file *file, void *bytes, size_t size, uint64_t offset, size_t *done);

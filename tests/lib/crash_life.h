@@ -27,6 +27,8 @@ struct dw_crash_life {
 
 /* A new disk and a new log on it, not open. The shape is drawn from the seed. */
 void dw_crash_life_create(struct dw_crash_life *life, uint64_t seed);
+/* The same on a device of so many bytes; 0: in a directory. */
+void dw_crash_life_create_on_device(struct dw_crash_life *life, uint64_t seed, uint64_t device_size);
 /* The life of an image that was taken from `parent` where `crash` stands. */
 void dw_crash_life_inherit(struct dw_crash_life *life, const struct dw_crash_life *parent, struct dw_disk *image,
                            uint64_t event, uint64_t seed);
