@@ -139,6 +139,8 @@ struct dw_volume_info {
     uint64_t cut;
     uint32_t in_flight_blocks;
     uint64_t epoch, claim_time;
+    uint64_t slot_uses;          /* on a device: 1 and up */
+    uint32_t slot;               /* on a device: index of the slot, plus 1; in a directory both are 0 */
     struct dw_geometry geometry; /* as recorded */
 };
 /* Fills one whole block (geometry->block_size bytes). */
@@ -181,6 +183,52 @@ void dw_superblock_encode(const struct dw_superblock_info *info, void *block);
 /* `size` bytes are readable, at least 256. OK, BAD_MAGIC, BAD_CRC, VERSION, IMPOSSIBLE. Unknown feature bits are
  * reported in info, the verdict stays OK: what to refuse is the caller's decision. */
 enum dw_decoded dw_superblock_decode(const void *block, size_t size, struct dw_superblock_info *info);
+
+/* ---- device superblock ---- */
+struct dw_device_log_info {
+    enum dw_device_log_state state;
+    uint32_t quota;
+    uint8_t log_id[16];
+    char name[DW_DEVICE_LOG_NAME_SIZE];
+    uint64_t time;
+};
+struct dw_device_info {
+    uint64_t sequence, device_size, slot_size, slots_at, create_time, write_time;
+    uint8_t device_id[16];
+    uint32_t slot_count, slots_used, block_size;
+    uint32_t feature_compat, feature_ro_compat, feature_incompat, format_version;
+    struct dw_device_log_info logs[DW_DEVICE_LOGS_MAX];
+};
+/* Fill in slots_at and slot_count from device_size (which is rounded down), slot_size and block_size. false: no slot fits. */
+bool dw_device_layout(struct dw_device_info *info);
+/* Byte at which copy 0..3 lies: 0 and 2 are slot 0, near and far; 1 and 3 slot 1. Of the device and of its log `index`. */
+uint64_t dw_device_place_of_copy(uint64_t device_size, uint32_t copy);
+uint64_t dw_device_place_of_log_copy(const struct dw_device_info *info, uint32_t index, uint32_t copy);
+static inline uint64_t dw_device_place_of_slot(const struct dw_device_info *info, uint32_t slot)
+{
+    return info->slots_at + (uint64_t)slot * info->slot_size;
+}
+/* Letters, digits, '.', '_' and '-', at most 31 of them; none is fine. */
+bool dw_device_name_is_possible(const char *name);
+/* Fills 4096 bytes. format_version 0: current. */
+void dw_device_encode(const struct dw_device_info *info, void *bytes);
+/* Of 4096 bytes. OK, BAD_MAGIC, BAD_CRC, VERSION, IMPOSSIBLE. Unknown feature bits as for a superblock. */
+enum dw_decoded dw_device_decode(const void *bytes, struct dw_device_info *info);
+
+/* ---- slot header ---- */
+struct dw_slot_info {
+    enum dw_slot_state state;
+    uint32_t slot;
+    uint64_t uses;
+    uint8_t log_id[16]; /* zeros when FREE */
+};
+/* Fills one whole block. */
+void dw_slot_header_encode(const uint8_t device_id[16], const struct dw_slot_info *info, void *block,
+                           size_t block_size);
+/* `slot`: where it was found. OK, BAD_MAGIC, BAD_CRC, VERSION, FOREIGN (another formatting), MISPLACED, IMPOSSIBLE. Reads
+ * 128 bytes. */
+enum dw_decoded dw_slot_header_decode(const uint8_t device_id[16], const void *block, uint32_t slot,
+                                      struct dw_slot_info *info);
 
 /* ---- checksum ---- */
 /* CRC32C (Castagnoli) of `size` bytes, continuing from `crc` (0 to start): dw_crc32c(dw_crc32c(0,a),b) is that of ab.

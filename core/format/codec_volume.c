@@ -30,7 +30,8 @@ static bool is_link_possible(const struct dw_volume_info *info)
 
 static bool is_possible(const struct dw_volume_info *info)
 {
-    return info->number <= DW_VOLUME_NUMBER_MAX && info->in_flight_blocks > 0 && is_link_possible(info);
+    return info->number <= DW_VOLUME_NUMBER_MAX && info->in_flight_blocks > 0 && is_link_possible(info) &&
+           (info->slot == 0) == (info->slot_uses == 0);
 }
 
 void dw_volume_header_encode(const struct dw_geometry *geometry, const struct dw_identity *identity,
@@ -54,6 +55,8 @@ void dw_volume_header_encode(const struct dw_geometry *geometry, const struct dw
         .in_flight_blocks = dw_le32_of(info->in_flight_blocks),
         .epoch = dw_le64_of(info->epoch),
         .claim_time = dw_le64_of(info->claim_time),
+        .slot_uses = dw_le64_of(info->slot_uses),
+        .slot = dw_le32_of(info->slot),
     };
     memcpy(header.log_id, identity->log_id, sizeof header.log_id);
     header.crc = dw_le32_of(dw_crc32c_short(0, (const uint8_t *)&header + COVERED_FROM, COVERED_SIZE));
@@ -79,6 +82,8 @@ static bool unpack(const struct dw_volume_header *header, struct dw_volume_info 
         .in_flight_blocks = dw_get32(header->in_flight_blocks),
         .epoch = dw_get64(header->epoch),
         .claim_time = dw_get64(header->claim_time),
+        .slot_uses = dw_get64(header->slot_uses),
+        .slot = dw_get32(header->slot),
     };
     return dw_geometry_init(&info->geometry, dw_get32(header->block_size), dw_get32(header->sector_size),
                             dw_get64(header->volume_size), dw_get32(header->toc_length), NULL) == 0 &&

@@ -14,6 +14,9 @@
 #define DW_MAGIC_SUPERBLOCK UINT64_C(0x525055536c617764)
 #define DW_MAGIC_VOLUME     UINT64_C(0x484c4f566c617764)
 #define DW_MAGIC_TOC        UINT64_C(0x31434f546c617764)
+/* "dwalDEVS", "dwalSLOT" */
+#define DW_MAGIC_DEVICE UINT64_C(0x535645446c617764)
+#define DW_MAGIC_SLOT   UINT64_C(0x544f4c536c617764)
 
 /* -- block: 32 bytes at the start of every data block ------------------------------------------------------------ */
 struct dw_block_header {
@@ -63,7 +66,9 @@ struct dw_volume_header {
     dw_le32 in_flight_blocks; /* 076-079 L: no block is written at distance >= L beyond the durable prefix */
     dw_le64 epoch;            /* 080-087 epoch of the writer that claimed it */
     dw_le64 claim_time;       /* 088-095 nanoseconds since 1970 */
-    uint8_t zero[32];         /* 096-127 */
+    dw_le64 slot_uses; /* 096-103 on a device: how often its slot has been a volume, this time included; else 0 */
+    dw_le32 slot;      /* 104-107 on a device: index of its slot, plus 1; else 0 */
+    uint8_t zero[20];  /* 108-127 */
 };
 #define DW_VOLUME_HEADER_SIZE 128u
 enum dw_predecessor_end {
@@ -132,6 +137,70 @@ struct dw_superblock {
 enum dw_superblock_state {
     DW_SUPERBLOCK_CLEAN = 1, /* closed; clean_end holds */
     DW_SUPERBLOCK_OPEN = 2,  /* a writer has it, or had it and did not close */
+};
+
+/* -- device superblock: two slots, each written twice, at both ends of a device ------------------------------------ */
+struct dw_device_log {  /* one named log of a device */
+    dw_le32 state;      /* 00-03 enum dw_device_log_state */
+    dw_le32 quota;      /* 04-07 slots that it may have at most; 0: no limit of its own */
+    uint8_t log_id[16]; /* 08-23 */
+    uint8_t name[32];   /* 24-55 letters, digits, '.', '_', '-'; the rest zero; may be empty */
+    dw_le64 time;       /* 56-63 of its creation, nanoseconds since 1970 */
+    uint8_t zero[32];   /* 64-95 */
+};
+#define DW_DEVICE_LOG_SIZE      96u
+#define DW_DEVICE_LOGS_MAX      32u
+#define DW_DEVICE_LOG_NAME_SIZE 32u /* with its end */
+enum dw_device_log_state {
+    DW_DEVICE_LOG_NONE = 0,     /* the entry is free: all of it is zero */
+    DW_DEVICE_LOG_CREATING = 1, /* being made, or its creation was interrupted: no log yet */
+    DW_DEVICE_LOG_READY = 2,
+};
+
+struct dw_device_superblock {
+    dw_le64 magic;             /* 000-007 */
+    dw_le32 crc;               /* 008-011 over bytes 012-4095 */
+    dw_le32 format_version;    /* 012-015 */
+    dw_le64 sequence;          /* 016-023 +1 for each write; slot = sequence & 1; the highest valid one holds */
+    uint8_t device_id[16];     /* 024-039 random, of this formatting */
+    dw_le64 device_size;       /* 040-047 bytes in use: the far end; a multiple of 65536 */
+    dw_le64 slot_size;         /* 048-055 the volume size of every log here */
+    dw_le64 slots_at;          /* 056-063 byte at which slot 0 starts: the size of the near and of the far area */
+    dw_le32 slot_count;        /* 064-067 */
+    dw_le32 slots_used;        /* 068-071 slots from here on were never used: what lies in them means nothing */
+    dw_le32 block_size;        /* 072-075 the block size of every log here */
+    dw_le32 feature_compat;    /* 076-079 */
+    dw_le32 feature_ro_compat; /* 080-083 */
+    dw_le32 feature_incompat;  /* 084-087 */
+    dw_le64 create_time;       /* 088-095 nanoseconds since 1970 */
+    dw_le64 write_time;        /* 096-103 */
+    uint8_t zero[152];         /* 104-255 */
+    struct dw_device_log logs[DW_DEVICE_LOGS_MAX]; /* 256-3327 */
+    uint8_t zero_tail[768];                        /* 3328-4095 */
+};
+#define DW_DEVICE_SUPERBLOCK_SIZE 4096u
+#define DW_DEVICE_STRIDE          65536u /* between the two slots, at either end */
+#define DW_DEVICE_SLOTS_MAX       (1u << 24)
+
+/* -- slot header: block 0 of a slot that is no volume, and a copy in block 1; the rest of both blocks is zero ------- */
+struct dw_slot_header {
+    dw_le32 zero32;         /* 000-003 where a volume has its tag: BLANK */
+    dw_le32 crc;            /* 004-007 over bytes 008-127 */
+    dw_le64 magic;          /* 008-015 */
+    dw_le32 format_version; /* 016-019 */
+    dw_le32 slot;           /* 020-023 its index */
+    uint8_t device_id[16];  /* 024-039 */
+    uint8_t log_id[16];     /* 040-055 whose it is; zeros when FREE */
+    dw_le32 state;          /* 056-059 enum dw_slot_state */
+    dw_le32 zero60;         /* 060-063 */
+    dw_le64 uses;           /* 064-071 how often it has been a volume */
+    uint8_t zero[56];       /* 072-127 */
+};
+#define DW_SLOT_HEADER_SIZE 128u
+enum dw_slot_state {
+    DW_SLOT_STATE_FREE = 1,    /* nobody's; the content is what an earlier owner left */
+    DW_SLOT_STATE_FILLING = 2, /* taken, and not filled yet */
+    DW_SLOT_STATE_BLANK = 3,   /* a blank: all of it was filled, or written by its own log before */
 };
 
 #endif
