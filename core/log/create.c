@@ -1,6 +1,6 @@
 /* create.c - make an empty log. Called by: dwal_create and the tests' seam, on the caller's thread.
  *
- * Happy path: directory (0700) -> volume 0, filled -> superblock last: a crash leaves a log or none.
+ * Happy path: directory (0700) or device -> volume 0, filled -> superblock last: a crash leaves a log or none.
  * Failure: left-overs are named so that the next create removes them; a directory made here is removed again if empty. */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/log/handle.h"
+#include "core/log/path.h"
 #include "core/log/place.h"
 
 #define DEFAULT_BLANKS 4u
@@ -24,7 +25,13 @@ int dw_log_create_on(struct dw_disk *disk, const struct dw_clock *clock, const u
     int result = dw_options_resolve(given, &options);
     if (result < 0)
         return result;
+    if (disk->is_device)
+        result = dw_create_on_device(disk, &options);
+    if (result < 0)
+        return result;
     struct dw_store_create what = {
+        .quota = options.quota,
+        .is_forced = options.is_forced,
         .magic_number = options.magic_number,
         .blanks = options.blanks ? options.blanks : DEFAULT_BLANKS,
         .fill_mode = options.fill == DWAL_FILL_DEFAULT ? DWAL_FILL_ZERO : options.fill,
@@ -56,11 +63,9 @@ static int sync_parent(const char *path)
 static int create_in(const char *path, const struct dwal_options *options)
 {
     struct dw_disk *disk;
-    int result = dw_disk_posix_open(path, options && options->is_unsafe_buffered, &disk);
-    if (result == -EOPNOTSUPP || result == -EINVAL)
-        return dw_fail(DWAL_EUNSUPPORTED, "%s lies on a file system without direct I/O, or on a network", path);
+    int result = dw_path_open(path, DW_OPEN_WRITE, options->is_unsafe_buffered, &disk);
     if (result < 0)
-        return dw_fail_system(result, "opening %s failed", path);
+        return result;
     uint8_t random[20];
     uint32_t key = 0;
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
@@ -81,6 +86,12 @@ int dwal_create(const char *path, const struct dwal_options *options)
     int result = dw_options_resolve(options, &checked);
     if (result < 0)
         return result;
+    char device[PATH_MAX];
+    const char *name;
+    if (dw_path_is_device(path, device, &name))
+        return create_in(path, &checked);
+    if (checked.quota != 0 || checked.is_forced)
+        return dw_fail(DWAL_EARGUMENT, "options.quota and is_forced are for devices, and %s is none", path);
     bool is_new = mkdir(path, 0700) == 0;
     if (!is_new && errno != EEXIST)
         return dw_fail_system(-errno, "making directory %s failed", path);

@@ -74,6 +74,8 @@ struct dwal {
 DW_NODISCARD int dw_options_resolve(const struct dwal_options *given, struct dwal_options *resolved);
 DW_NODISCARD int dw_options_agree(const struct dwal_options *given, const struct dw_superblock_info *superblock);
 DW_NODISCARD int dw_options_geometry(const struct dwal_options *options, struct dw_geometry *geometry);
+/* core/log/create_device.c: sizes that were not given, as the device wants them; refuse to format what may hold something. */
+DW_NODISCARD int dw_create_on_device(struct dw_disk *disk, struct dwal_options *options);
 /* L: blocks that may be in flight with these options. */
 uint32_t dw_options_in_flight_blocks(const struct dwal_options *options, const struct dw_geometry *geometry);
 

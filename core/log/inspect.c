@@ -1,26 +1,15 @@
 /* inspect.c - open a log for looking at: the one way in of info, verify, repair and scan; see inspect.h.
  *
- * Happy path: path -> posix disk -> store, loaded read-only. Failure: the codes of the public header. Closing: releases
+ * Happy path: path -> disk -> store, loaded read-only. Failure: the codes of the public header. Closing: releases
  * both; nothing was written. */
 #include "core/log/inspect.h"
 
-#include <errno.h>
-
 #include "core/base/error.h"
+#include "core/log/path.h"
 
 int dw_inspect_disk_open(const char *path, const struct dwal_options *options, struct dw_disk **disk)
 {
-    *disk = NULL;
-    if (!path || !path[0])
-        return dw_fail(DWAL_EARGUMENT, "the path is empty");
-    int result = dw_disk_posix_open(path, options && options->is_unsafe_buffered, disk);
-    if (result == 0)
-        return 0;
-    if (result == -ENOENT || result == -ENOTDIR)
-        return dw_fail(DWAL_ENOLOG, "%s is no directory", path);
-    if (result == -EOPNOTSUPP || result == -EINVAL)
-        return dw_fail(DWAL_EUNSUPPORTED, "the file system of %s has no direct I/O, or is memory or network", path);
-    return dw_fail_system(result, "cannot open %s", path);
+    return dw_path_open(path, DW_OPEN_READ, options && options->is_unsafe_buffered, disk);
 }
 
 int dw_inspect_open(const char *path, const struct dwal_options *options, struct dw_inspect *inspect)

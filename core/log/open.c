@@ -15,6 +15,7 @@
 #include "base/bits.h"
 #include "core/base/error.h"
 #include "core/log/handle.h"
+#include "core/log/path.h"
 #include "core/log/place.h"
 
 #define STALL_LOOK_NS UINT64_C(1000000000)
@@ -354,14 +355,12 @@ int dwal_open(const char *path, const struct dwal_options *options, dwal **log)
     struct dw_log_setup setup = {0};
     bool is_unsafe = options && options->size >= offsetof(struct dwal_options, is_unsafe_buffered) + sizeof(bool) &&
                      options->is_unsafe_buffered;
-    int result = dw_disk_posix_open(path, is_unsafe, &setup.disk);
-    if (result == -ENOENT || result == -ENOTDIR)
-        return dw_fail(DWAL_ENOLOG, "%s is not a directory with a log", path);
-    if (result == -EOPNOTSUPP || result == -EINVAL)
-        return dw_fail(DWAL_EUNSUPPORTED, "%s lies on a file system without direct I/O, or on a network", path);
+    bool is_reading = options && options->size >= offsetof(struct dwal_options, mode) + sizeof options->mode &&
+                      options->mode != DWAL_WRITE;
+    int result = dw_path_open(path, is_reading ? DW_OPEN_READ : DW_OPEN_WRITE, is_unsafe, &setup.disk);
     if (result < 0)
-        return dw_fail_system(result, "opening %s failed", path);
-    result = check_place(path, options);
+        return result;
+    result = setup.disk->is_device ? 0 : check_place(path, options);
     if (result == 0)
         result = dw_log_open_on(&setup, options, log);
     if (result < 0)

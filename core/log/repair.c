@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/log/handle.h"
 #include "core/log/inspect.h"
+#include "core/log/path.h"
 #include "core/log/repair.h"
 
 static void tell(const struct dwal_options *options, enum dwal_event_level level, const char *text)
@@ -92,7 +93,7 @@ DW_EXPORT int dwal_repair(const char *path, const struct dwal_options *given, ui
     struct dw_disk *disk = NULL;
     struct dw_store *store = NULL;
     if (result == 0)
-        result = dw_inspect_disk_open(path, &options, &disk);
+        result = dw_path_open(path, DW_OPEN_WRITE, options.is_unsafe_buffered, &disk);
     if (result)
         return result;
     result = open_store(disk, &options, &store);

@@ -27,7 +27,7 @@ void dw_blanks_drop_at(struct dw_store *store, uint32_t index)
 static int drop_file(struct dw_store *store)
 {
     struct dw_making *making = &store->making;
-    store->places->ops->shut(store->places, making->file);
+    store->places->ops->shut(store->places, &making->place, making->file);
     making->file = NULL;
     making->filled = 0;
     return store->places->ops->remove(store->places, &making->place);
@@ -58,7 +58,7 @@ static int begin(struct dw_store *store)
         making->file = NULL;
         return result;
     }
-    making->filled = 0;
+    making->filled = making->place.head_size;
     if (making->file->alignment > geometry->block_size)
         return -EINVAL; /* blocks of this log cannot be written here */
     if (store->superblock.fill_mode != DWAL_FILL_ALLOCATE && store->superblock.fill_mode != DWAL_FILL_ALLOCATE_ZERO)
@@ -90,7 +90,7 @@ static int finish(struct dw_store *store, bool *is_made)
         result = store->places->ops->sync_names(store->places);
     if (result != 0)
         return result;
-    store->places->ops->shut(store->places, making->file);
+    store->places->ops->shut(store->places, &making->place, making->file);
     making->file = NULL;
     making->place.size = dw_store_geometry(store)->volume_size;
     pthread_mutex_lock(&store->mutex);

@@ -29,7 +29,7 @@ static int open_and_lock(struct dw_store *store, const struct dw_place *place, s
     }
     result = ops->lock(store->places, place, *file, DW_LOCK_WRITER, DW_LOCK_EXCLUSIVE);
     if (result != 0) {
-        ops->shut(store->places, *file);
+        ops->shut(store->places, place, *file);
         *file = NULL;
     }
     return result;
@@ -72,7 +72,7 @@ static int take_blank(struct dw_store *store, struct dw_place *place, struct dw_
             return result;
         result = ops->lock(store->places, place, *file, DW_LOCK_PIN, DW_LOCK_EXCLUSIVE);
         if (result != 0) {
-            ops->shut(store->places, *file);
+            ops->shut(store->places, place, *file);
             *file = NULL;
         }
         if (result == -EAGAIN)
@@ -161,8 +161,9 @@ static void keep_blank(struct dw_store *store, const struct dw_place *place)
     pthread_mutex_unlock(&store->mutex);
 }
 
-int dw_claim_volume(struct dw_store *store, const struct dw_volume_info *info, struct dw_row **row)
+int dw_claim_volume(struct dw_store *store, const struct dw_volume_info *wanted, struct dw_row **row)
 {
+    struct dw_volume_info made = *wanted, *info = &made;
     struct dw_place place;
     struct dw_file *file;
     *row = NULL;
@@ -175,10 +176,12 @@ int dw_claim_volume(struct dw_store *store, const struct dw_volume_info *info, s
     store->is_claim_blocked = false;
     if (!file)
         return 0;
+    info->slot = place.slot;
+    info->slot_uses = place.slot != 0 ? place.uses + 1 : 0;
     bool is_blank;
     result = make_volume(store, info, &place, file, &is_blank);
     if (result != 0) {
-        store->places->ops->shut(store->places, file);
+        store->places->ops->shut(store->places, &place, file);
         if (is_blank)
             keep_blank(store, &place);
         return refuse_claim(store, info->number, is_blank, result);

@@ -49,7 +49,8 @@ int dw_store_close(struct dw_store *store, bool is_clean, uint64_t end)
     if (is_clean && store->is_settled)
         result = write_clean(store, end);
     if (store->making.file)
-        store->places->ops->shut(store->places, store->making.file); /* its file is swept by the next open */
+        store->places->ops->shut(store->places, &store->making.place,
+                                 store->making.file); /* its file is swept by the next open */
     dw_table_clear(store);
     dw_places_close(store->places);
     while (store->stranger_count > 0)

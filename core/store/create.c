@@ -107,7 +107,7 @@ int dw_create_is_unfinished(struct dw_places *places, bool *is_unfinished)
     uint8_t *bytes = dw_alloc_io(DW_FILL_CHUNK, DW_BLOCK_SIZE_MAX);
     result = bytes ? check_untouched(file, bytes, is_unfinished) : -ENOMEM;
     dw_free_io(bytes);
-    places->ops->shut(places, file);
+    places->ops->shut(places, &contents.volume_0, file);
     return result;
 }
 
@@ -125,7 +125,7 @@ static int sweep_one(struct dw_places *places, const struct dw_place *place)
     result = places->ops->lock(places, place, file, DW_LOCK_WRITER, DW_LOCK_EXCLUSIVE);
     if (result == 0)
         result = places->ops->remove(places, place);
-    places->ops->shut(places, file);
+    places->ops->shut(places, place, file);
     return result == -ENOENT ? 0 : result;
 }
 
@@ -149,7 +149,7 @@ static int clear_ground(struct dw_store *store)
     const char *path = store->disk->path;
     int result = look(store->places, &contents);
     if (result != 0)
-        return dw_fail_system(result, "%s cannot be listed", path);
+        return dw_store_fail_places(store, result, "%s cannot be listed", path);
     bool is_unfinished = false;
     if (contents.volumes != 0 && contents.superblocks == 0) {
         result = dw_create_is_unfinished(store->places, &is_unfinished);
@@ -182,6 +182,19 @@ static void describe(struct dw_store *store, const struct dw_store_create *what)
     };
     dw_identity_init(&info->identity, what->log_id, what->tag_key);
     info->create_time = info->write_time = dw_store_realtime(store);
+}
+
+/* A device has to know whose the slots are that are about to be taken. */
+static int prepare(struct dw_store *store, const struct dw_store_create *what)
+{
+    if (!store->places->ops->prepare)
+        return 0;
+    struct dw_places_creation creation = {
+        .superblock = &store->superblock, .quota = what->quota, .is_forced = what->is_forced};
+    int result = store->places->ops->prepare(store->places, &creation);
+    if (result != 0)
+        return dw_store_fail_places(store, result, "a log cannot be made on %s", store->disk->path);
+    return 0;
 }
 
 static int make_first_volume(struct dw_store *store, struct dw_row **row)
@@ -224,7 +237,7 @@ static int make_superblock(struct dw_store *store)
     if (result == -EEXIST)
         return dw_fail(DWAL_EEXIST, "another process made a log in %s at the same time", store->disk->path);
     if (result != 0)
-        return dw_fail_system(result, "%s/dwal.super cannot be made", store->disk->path);
+        return dw_store_fail_places(store, result, "the superblock of the log in %s cannot be made", store->disk->path);
     return 0;
 }
 
@@ -246,8 +259,10 @@ int dw_store_create(struct dw_disk *disk, const struct dw_store_create *what, co
     describe(store, what);
     struct dw_row *row = NULL;
     int result = dw_store_allocate_work(store);
-    if (result == 0)
+    if (result == 0 && !(disk->is_device && what->is_forced))
         result = clear_ground(store);
+    if (result == 0)
+        result = prepare(store, what);
     if (result == 0) {
         result = make_first_volume(store, &row);
         if (result != 0)

@@ -138,9 +138,10 @@ static int open_place(struct dw_places *places, const struct dw_place *place, un
     return places->disk->ops->open(places->disk, place->name, flags, file);
 }
 
-static void shut_place(struct dw_places *places, struct dw_file *file)
+static void shut_place(struct dw_places *places, const struct dw_place *place, struct dw_file *file)
 {
     (void)places;
+    (void)place;
     dw_file_close(file);
 }
 

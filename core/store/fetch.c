@@ -84,7 +84,9 @@ static void load_header(struct dw_store *store, struct dw_row *row, struct dw_fi
     const struct dw_geometry *geometry = dw_store_geometry(store);
     const struct dw_identity *identity = &store->superblock.identity;
     struct dw_volume_info first = {0}, second = {0};
-    read_header_blocks(store, row, file, blocks);
+    const struct dw_places_ops *ops = store->places->ops;
+    if (!ops->recall || !ops->recall(store->places, &row->place, geometry->block_size, blocks))
+        read_header_blocks(store, row, file, blocks);
     enum dw_decoded a = dw_volume_header_decode(geometry, identity, blocks, row->volume.number, &first);
     enum dw_decoded b =
         dw_volume_header_decode(geometry, identity, blocks + geometry->block_size, row->volume.number, &second);
@@ -154,7 +156,7 @@ static void fetch_one(struct dw_store *store, struct dw_row *row, uint8_t *memor
     if (!row->volume.is_sealed)
         load_toc(store, row, file, memory);
     if (file != row->volume.file)
-        store->places->ops->shut(store->places, file);
+        store->places->ops->shut(store->places, &row->place, file);
 }
 
 static bool is_wanted(const struct dw_row *row)

@@ -41,7 +41,8 @@ static int take_note(void *context, enum dw_place_kind kind, uint32_t number, co
         if (!row)
             return -ENOMEM;
         row->is_seen = true;
-        row->place.size = row->volume.file_size = place->size;
+        row->place.size = place->size;
+        row->volume.file_size = place->base + place->size;
         return 0;
     }
     case DW_PLACE_BLANK:
@@ -69,7 +70,7 @@ static int list_names(struct dw_store *store)
     if (result == -ENOMEM)
         return dw_fail(DWAL_EMEMORY, "no memory for the table of volumes of %s", store->disk->path);
     if (result != 0)
-        return dw_fail_system(result, "%s cannot be listed", store->disk->path);
+        return dw_store_fail_places(store, result, "%s cannot be listed", store->disk->path);
     return 0;
 }
 
@@ -133,17 +134,19 @@ static int open_superblock(struct dw_store *store)
 {
     bool is_writing = !store->options.is_read_only;
     int result = store->places->ops->super_open(store->places, is_writing);
-    if (result == -ENOENT)
+    if (result == -ENOENT && store->places->why[0] == '\0')
         return refuse_without_superblock(store);
     if (result != 0)
-        return dw_fail_system(result, "%s/dwal.super cannot be opened", store->disk->path);
+        return dw_store_fail_places(store, result, "the superblock of the log in %s cannot be opened",
+                                    store->disk->path);
     if (!is_writing)
         return 0;
     /* Taken before anything is read, so that what is read cannot be changed by a writer that is about to end. When
      * somebody has it, dw_store_lock waits for it and has everything read again. */
     result = store->places->ops->super_lock(store->places, DW_LOCK_EXCLUSIVE);
     if (result != 0 && result != -EAGAIN)
-        return dw_fail_system(result, "%s/dwal.super cannot be locked", store->disk->path);
+        return dw_store_fail_places(store, result, "the superblock of the log in %s cannot be locked",
+                                    store->disk->path);
     store->is_locked = result == 0;
     return 0;
 }

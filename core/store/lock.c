@@ -26,7 +26,8 @@ static int lock_superblock(struct dw_store *store, int *attempts)
     if (result == -EAGAIN)
         return dw_fail(DWAL_EBUSY, "another writer has the log in %s", store->disk->path);
     if (result != 0)
-        return dw_fail_system(result, "%s/dwal.super cannot be locked", store->disk->path);
+        return dw_store_fail_places(store, result, "the superblock of the log in %s cannot be locked",
+                                    store->disk->path);
     store->is_locked = true;
     return 0;
 }

@@ -14,7 +14,7 @@ void dw_row_shut(struct dw_store *store, struct dw_row *row)
 {
     if (!row->volume.file)
         return;
-    store->places->ops->shut(store->places, row->volume.file);
+    store->places->ops->shut(store->places, &row->place, row->volume.file);
     row->volume.file = NULL;
     row->is_writable = false;
     row->is_held = false;
@@ -121,6 +121,8 @@ static int lock_pin(struct dw_store *store, struct dw_row *row)
         if (verdict == DW_DECODED_OK || verdict == DW_DECODED_BAD_TAG)
             return 0;
         is_misplaced |= verdict == DW_DECODED_MISPLACED;
+        /* A slot of a device says by its header that it is a blank now, nobody's, or another log's. */
+        is_misplaced |= row->place.slot != 0 && (verdict == DW_DECODED_FOREIGN || verdict == DW_DECODED_BAD_MAGIC);
     }
     return is_misplaced ? refuse_retired(store, number) : 0;
 }

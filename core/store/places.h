@@ -8,7 +8,7 @@
 #ifndef DW_CORE_STORE_PLACES_H
 #define DW_CORE_STORE_PLACES_H
 
-#include "core/format/format.h"
+#include "core/format/codec.h"
 #include "io/io.h"
 
 #define DW_PLACE_NAME_SIZE 32u
@@ -17,8 +17,18 @@
 /* Where one volume, blank or temporary lies. */
 struct dw_place {
     char name[DW_PLACE_NAME_SIZE];
-    uint64_t base; /* byte of the file at which it starts */
-    uint64_t size; /* bytes that are there */
+    uint64_t base;      /* byte of the file at which it starts */
+    uint64_t size;      /* bytes that are there */
+    uint64_t head_size; /* of a new one: bytes at its start that make_begin wrote and filling must leave alone */
+    uint64_t uses;      /* on a device: how often the slot has been a volume; else 0 */
+    uint32_t slot;      /* on a device: index of the slot, plus 1; else 0 */
+};
+
+/* What create knows before there is a superblock. */
+struct dw_places_creation {
+    const struct dw_superblock_info *superblock; /* identity and geometry */
+    uint64_t quota;                              /* bytes that the log may have of a device; 0: no limit of its own */
+    bool is_forced;                              /* format a device anew, whatever it holds */
 };
 
 enum dw_place_kind {
@@ -54,7 +64,8 @@ struct dw_places_ops {
 
     /* ---- volumes ---- */
     int (*open)(struct dw_places *places, const struct dw_place *place, unsigned flags, struct dw_file **file);
-    void (*shut)(struct dw_places *places, struct dw_file *file); /* and drop its locks; NULL is fine */
+    /* And drop its locks; a NULL file is fine. */
+    void (*shut)(struct dw_places *places, const struct dw_place *place, struct dw_file *file);
     int (*lock)(struct dw_places *places, const struct dw_place *place, struct dw_file *file, enum dw_lock_kind kind,
                 enum dw_lock_mode mode);
 
@@ -66,15 +77,30 @@ struct dw_places_ops {
      * `remove` it. -EEXIST of make_end: no room for one more blank. */
     int (*make_begin)(struct dw_places *places, struct dw_place *place, struct dw_file **file);
     int (*make_end)(struct dw_places *places, struct dw_place *place);
+
+    /* ---- of devices; NULL in a directory ---- */
+    /* Create only, before the first make_begin: reserve a place for this log, so that what is made has an owner. */
+    int (*prepare)(struct dw_places *places, const struct dw_places_creation *creation);
+    /* Recovery found the log sound, so the places may now be mended: copies that are missing, room that was added. */
+    int (*mend)(struct dw_places *places);
+    /* Has the listing read the headers of this volume? Then they need not be read again: both blocks are filled in. */
+    bool (*recall)(struct dw_places *places, const struct dw_place *place, uint32_t block_size, void *blocks);
 };
 
 struct dw_places {
     const struct dw_places_ops *ops;
     struct dw_disk *disk;
+    uint32_t load_threads;             /* that may read beside one another in `list` */
+    _Atomic uint64_t read_count;       /* reads of `list`; relaxed */
+    _Atomic bool is_superblock_maimed; /* copies of the places' own superblock are damaged; relaxed */
+    int code;                          /* with `why`: the code of dwal/error.h */
+    char why[240];                     /* set by a call that failed and can say more than -errno; else empty */
 };
 
 /* A directory seen through `disk`, which stays the caller's. -ENOMEM. */
 DW_NODISCARD int dw_places_directory_open(struct dw_disk *disk, struct dw_places **places);
+/* The log called `name` ("": the only one, or the one without a name) on the device `disk`. -ENOMEM. */
+DW_NODISCARD int dw_places_device_open(struct dw_disk *disk, const char *name, struct dw_places **places);
 static inline void dw_places_close(struct dw_places *places)
 {
     if (places)

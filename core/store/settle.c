@@ -93,6 +93,15 @@ static int sweep_leftovers(struct dw_store *store)
     return 0;
 }
 
+/* Copies of a device's own superblock that are missing, and room that was added to it. */
+static int mend_places(struct dw_store *store)
+{
+    int result = store->places->ops->mend ? store->places->ops->mend(store->places) : 0;
+    if (result != 0)
+        return dw_store_fail_places(store, result, "%s cannot be mended", store->disk->path);
+    return 0;
+}
+
 /* ---- step 3 ---- */
 
 struct decision {
@@ -261,6 +270,8 @@ int dw_store_settle(struct dw_store *store, const struct dw_settlement *settleme
     int result = sync_what_was_read(store, settlement);
     if (result == 0)
         result = write_tocs(store, settlement);
+    if (result == 0)
+        result = mend_places(store);
     if (result == 0)
         result = sweep_leftovers(store); /* no evidence; and step 3 may need their space and their name */
     if (result == 0)

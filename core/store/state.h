@@ -162,6 +162,8 @@ int dw_store_stop(struct dw_store *store, int code);
 bool dw_store_is_stopped(struct dw_store *store);
 void dw_store_tell(struct dw_store *store, enum dwal_event_level level, const char *format, ...) DW_PRINTF(3, 4);
 uint64_t dw_store_durable_block(struct dw_store *store);
+/* The places failed with -errno `result`: say what they explain, or else what the caller says. Returns the code. */
+DW_COLD int dw_store_fail_places(struct dw_store *store, int result, const char *format, ...) DW_PRINTF(3, 4);
 
 /* ---- superblock.c ---- */
 /* Find the newest of the four copies. DWAL codes as dw_store_load. The file is open. */

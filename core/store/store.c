@@ -32,10 +32,13 @@ struct dw_store *dw_store_new(struct dw_disk *disk, const struct dw_store_option
     store->arena = options->arena ? options->arena : dw_arena_open(0, DW_STORE_MEMORY_MAX);
     store->blanks = dw_alloc(DW_BLANKS_MAX * sizeof *store->blanks);
     store->strangers = dw_alloc(DW_STRANGERS_MAX * sizeof *store->strangers);
-    if (!store->arena || !store->blanks || !store->strangers || dw_places_directory_open(disk, &store->places) != 0) {
+    int result = disk->is_device ? dw_places_device_open(disk, disk->part, &store->places)
+                                 : dw_places_directory_open(disk, &store->places);
+    if (!store->arena || !store->blanks || !store->strangers || result != 0) {
         (void)dw_store_close(store, false, 0);
         return NULL;
     }
+    store->places->load_threads = options->load_threads;
     return store;
 }
 
@@ -88,6 +91,18 @@ void dw_store_tell(struct dw_store *store, enum dwal_event_level level, const ch
     store->options.hooks.on_event(store->options.hooks.context, level, text);
 }
 
+int dw_store_fail_places(struct dw_store *store, int result, const char *format, ...)
+{
+    if (store->places->why[0] != '\0')
+        return dw_fail(store->places->code, "%s", store->places->why);
+    char text[300];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return dw_fail_system(result, "%s", text);
+}
+
 uint64_t dw_store_durable_block(struct dw_store *store)
 {
     if (!store->options.hooks.durable_block)
@@ -104,7 +119,9 @@ const struct dw_superblock_info *dw_store_superblock(const struct dw_store *stor
 
 uint32_t dw_store_superblock_copies(const struct dw_store *store)
 {
-    return store->superblock_copies;
+    /* A damaged copy of the device's own superblock is told like one of the log's: both are mended by the next writer. */
+    bool is_maimed = atomic_load_explicit(&store->places->is_superblock_maimed, memory_order_relaxed);
+    return is_maimed && store->superblock_copies > 1 ? 1 : store->superblock_copies;
 }
 
 struct dw_disk *dw_store_disk(const struct dw_store *store)
@@ -147,7 +164,8 @@ struct dw_volume *dw_store_find(const struct dw_store *store, uint32_t number)
 
 uint64_t dw_store_read_count(const struct dw_store *store)
 {
-    return atomic_load_explicit(&store->read_count, memory_order_relaxed);
+    return atomic_load_explicit(&store->read_count, memory_order_relaxed) +
+           atomic_load_explicit(&store->places->read_count, memory_order_relaxed);
 }
 
 size_t dw_store_stranger_count(const struct dw_store *store)

@@ -85,12 +85,22 @@ struct dw_store_create {
     uint32_t magic_number, blanks, fill_mode, in_flight_blocks;
     uint8_t log_id[16]; /* random, from the caller */
     uint32_t tag_key;   /* random with bit 31 set, from the caller */
+    uint64_t quota;     /* of a device: bytes that the log may have at most; 0: no limit of its own */
+    bool is_forced;     /* of a device: format it anew, whatever it holds */
 };
 /* Make volume 0, sync the names, then write the superblock (all four copies): before that the directory is no log.
  * A crash leaves left-overs (temporaries, blanks) that the next create removes. -> DWAL_EEXIST when a superblock or any
  * volume file is there. Errors are dwal codes (set in dwal_last_error). */
 DW_NODISCARD int dw_store_create(struct dw_disk *disk, const struct dw_store_create *what,
                                  const struct dw_clock *clock);
+
+/* What a device says of itself. Reads its superblock only. */
+struct dw_store_device {
+    bool is_dwal;       /* formatted by dwal: what follows holds */
+    uint64_t slot_size; /* the volume size of every log on it */
+    uint32_t block_size;
+};
+DW_NODISCARD int dw_store_look_at_device(struct dw_disk *disk, struct dw_store_device *found);
 
 /* ---- load: reads only, writes nothing, removes nothing ----
  * Reads the superblock's copies, lists the names, reads header (both copies at once) and TOC of each volume: two reads a

@@ -67,7 +67,7 @@ struct dw_row *dw_table_add(struct dw_store *store, uint32_t number, const struc
     row->end_known = UINT64_MAX;
     row->volume.number = number;
     row->volume.base = place->base;
-    row->volume.file_size = place->size;
+    row->volume.file_size = place->base + place->size;
     memcpy(row->volume.name, place->name, sizeof row->volume.name);
     row->volume.header_verdict = DW_DECODED_BAD_MAGIC;
     row->volume.toc_verdict = DW_DECODED_BAD_MAGIC;

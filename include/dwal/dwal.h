@@ -111,7 +111,7 @@ struct dwal_options {
     size_t size; /* sizeof(struct dwal_options): lets old programs run with new libraries */
 
     /* Fixed when a log is created; at open they may stay 0, or must agree (else DWAL_EARGUMENT). */
-    uint64_t volume_size;  /* bytes; default 64 MiB; multiple of the block; at most 4 GiB */
+    uint64_t volume_size;  /* bytes; default 64 MiB (less on a small device); multiple of the block; at most 4 GiB */
     uint32_t sector_size;  /* 512 (default) or 4096: the unit that the device is assumed to write whole */
     uint32_t block_size;   /* bytes; default 4096; at least the physical block of the device; unit of flush */
     uint32_t toc_length;   /* bytes for your table of contents in each volume; default 0: no callback */
@@ -141,6 +141,10 @@ struct dwal_options {
     dwal_durable_fn *durable;
     void *context; /* first argument of all callbacks */
     dwal_written_fn *written;
+
+    /* Of creation on a device. */
+    uint64_t quota; /* bytes of the device that this log may have at most; default 0: a fair share with others */
+    bool is_forced; /* format the device anew whatever it holds: everything on it is lost */
 };
 #ifdef __cplusplus
 #define DWAL_OPTIONS_INIT                                                                                              \
@@ -158,12 +162,14 @@ struct dwal_options {
 
 /* ---- life ----------------------------------------------------------------------------------------------------------*/
 
-/* Make an empty log in directory `path` (made with mode 0700 if missing). Writes the superblock last, so a crash leaves
- * either a log or no log. Blocks for the time of filling one volume.
+/* Make an empty log in directory `path` (made with mode 0700 if missing), or on a block device: "/dev/X", or "/dev/X#name"
+ * for one of several logs on it. A device that dwal formatted before gets one more log, with the same volume size; any other
+ * device is formatted only when it is empty (or with is_forced). Writes the superblock last, so a crash leaves either a log
+ * or no log. Blocks for the time of filling one volume.
  * Refused: a directory that another user owns or everybody may write to (DWAL_EPERMISSION; at open for writing too); a
  * file system that is memory, network, or copies on write (DWAL_EUNSUPPORTED; on btrfs a directory that is made here gets
  * chattr +C, one that is there must have it). A log that lies in such a place opens, with an event that says so.
- * DWAL_EEXIST, DWAL_EARGUMENT, DWAL_EUNSUPPORTED, DWAL_ENOSPACE, DWAL_EPERMISSION, DWAL_EDEVICE. */
+ * DWAL_EEXIST, DWAL_EARGUMENT, DWAL_EUNSUPPORTED, DWAL_ENOSPACE, DWAL_EPERMISSION, DWAL_EBUSY, DWAL_EDEVICE. */
 int dwal_create(const char *path, const struct dwal_options *options);
 
 /* Open a log, recover what a crash left, start the maker and the flusher. `options` may be NULL. On 0 *log is yours

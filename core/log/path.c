@@ -1,0 +1,65 @@
+/* path.c - from a path to a disk; see path.h. Failure: dwal codes that name the path and what to do. */
+#include "core/log/path.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/error.h"
+#include "core/format/codec.h"
+
+bool dw_path_is_device(const char *path, char *device, const char **name)
+{
+    struct stat facts;
+    int length = snprintf(device, PATH_MAX, "%s", path);
+    *name = "";
+    if (length < 0 || length >= PATH_MAX)
+        return false;
+    if (stat(path, &facts) == 0)
+        return S_ISBLK(facts.st_mode);
+    char *hash = strrchr(device, '#');
+    if (!hash)
+        return false;
+    *hash = '\0';
+    *name = path + (hash - device) + 1;
+    return stat(device, &facts) == 0 && S_ISBLK(facts.st_mode);
+}
+
+static int open_device(const char *path, const char *device, const char *name, unsigned flags, struct dw_disk **disk)
+{
+    if (!dw_device_name_is_possible(name))
+        return dw_fail(DWAL_EARGUMENT,
+                       "\"%.40s\" is no name for a log: up to 31 letters, digits, '.', '_' and '-' are allowed", name);
+    int result = dw_disk_device_open(device, flags, false, disk);
+    if (result == -EBUSY)
+        return dw_fail(DWAL_EBUSY,
+                       "%s is in use by something that is not dwal (mounted, swap, RAID, device mapper ...)", device);
+    if (result == -EINVAL)
+        return dw_fail(DWAL_EUNSUPPORTED, "%s has sectors of a size that dwal cannot use", device);
+    if (result < 0)
+        return dw_fail_system(result, "opening %s failed", device);
+    snprintf((*disk)->part, sizeof(*disk)->part, "%s", name);
+    snprintf((*disk)->path, sizeof(*disk)->path, "%s", path);
+    return 0;
+}
+
+int dw_path_open(const char *path, unsigned flags, bool is_unsafe, struct dw_disk **disk)
+{
+    char device[PATH_MAX];
+    const char *name;
+    *disk = NULL;
+    if (!path || !path[0])
+        return dw_fail(DWAL_EARGUMENT, "the path is empty");
+    if (dw_path_is_device(path, device, &name))
+        return open_device(path, device, name, flags, disk);
+    int result = dw_disk_posix_open(path, is_unsafe, disk);
+    if (result == 0)
+        return 0;
+    if (result == -ENOENT || result == -ENOTDIR)
+        return dw_fail(DWAL_ENOLOG, "%s is neither a directory nor a block device", path);
+    if (result == -EOPNOTSUPP || result == -EINVAL)
+        return dw_fail(DWAL_EUNSUPPORTED, "the file system of %s has no direct I/O, or is memory or network", path);
+    return dw_fail_system(result, "cannot open %s", path);
+}

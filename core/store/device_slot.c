@@ -1,0 +1,239 @@
+/* device_slot.c - the headers of slots: what they say, and writing those of slots that are no volume.
+ *
+ * A slot's state is what its header says: a volume header, or a slot header (free, being filled, blank), in block 0 and
+ * again in block 1. A change writes block 0, then block 1, each durably, so at any moment one of the two is whole; when
+ * both are sound the first one decides. Slots at and above slots_used were never used, and what lies there is not looked at.
+ * Called by: device.c and device_super.c; a scan by a few helper threads as well, each with its own slots and memory.
+ * Failure: neither header sound, or unreadable, or of another slot: DAMAGED, which is handed out to nobody. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "alloc/alloc.h"
+#include "base/assert.h"
+#include "base/bits.h"
+#include "core/base/worker.h"
+#include "core/store/device.h"
+
+enum { HELPERS_MAX = 15, SLOTS_PER_HELPER = 16 };
+
+/* ---- judging ---- */
+
+static enum dw_device_kind kind_of_state(enum dw_slot_state state)
+{
+    return state == DW_SLOT_STATE_BLANK ? DW_DEVICE_BLANK : DW_DEVICE_FILLING;
+}
+
+/* Of a log that the device does not know: left by a creation that was interrupted, and so nobody's. */
+static void set_owner(const struct dw_device *device, const uint8_t log_id[16], enum dw_device_kind kind,
+                      struct dw_device_slot *found)
+{
+    uint32_t log = dw_device_log_by_id(device, log_id);
+    found->owner = log == DW_DEVICE_NO_LOG ? DW_SLOT_FREE : log;
+    found->kind = log != DW_DEVICE_NO_LOG && log == device->log ? kind : DW_DEVICE_OTHER;
+}
+
+static bool judge_header(const struct dw_device *device, uint32_t slot, const uint8_t *bytes,
+                         struct dw_device_slot *found)
+{
+    struct dw_slot_info info;
+    if (dw_slot_header_decode(device->info.device_id, bytes, slot, &info) == DW_DECODED_OK) {
+        found->uses = info.uses;
+        if (info.state == DW_SLOT_STATE_FREE) {
+            found->owner = DW_SLOT_FREE;
+            found->kind = DW_DEVICE_OTHER;
+        } else {
+            set_owner(device, info.log_id, kind_of_state(info.state), found);
+        }
+        return true;
+    }
+    struct dw_volume_info volume;
+    struct dw_volume_header header;
+    enum dw_decoded verdict = dw_volume_header_decode(NULL, NULL, bytes, DW_VOLUME_NUMBER_NONE, &volume);
+    if (verdict != DW_DECODED_OK || volume.slot != slot + 1)
+        return false;
+    memcpy(&header, bytes, sizeof header);
+    found->uses = volume.slot_uses;
+    found->number = volume.number;
+    set_owner(device, header.log_id, DW_DEVICE_VOLUME, found);
+    return true;
+}
+
+static void judge_slot(const struct dw_device *device, uint32_t slot, const uint8_t *blocks,
+                       struct dw_device_slot *found)
+{
+    *found = (struct dw_device_slot){.kind = DW_DEVICE_DAMAGED, .owner = DW_SLOT_DAMAGED};
+    if (!judge_header(device, slot, blocks, found))
+        (void)judge_header(device, slot, blocks + device->info.block_size, found);
+}
+
+/* ---- reading ---- */
+
+/* Both headers in one read; one by one when the device complains. What cannot be read is zero, which is no header. */
+static void read_headers(struct dw_device *device, uint32_t slot, uint8_t *blocks)
+{
+    size_t block_size = device->info.block_size, done;
+    uint64_t at = dw_device_place_of_slot(&device->info, slot);
+    memset(blocks, 0, 2 * block_size);
+    atomic_fetch_add_explicit(&device->places.read_count, 1, memory_order_relaxed);
+    if (dw_file_read(device->file, blocks, 2 * block_size, at, &done) == 0)
+        return;
+    for (size_t copy = 0; copy < 2; copy++) {
+        uint8_t *block = blocks + copy * block_size;
+        memset(block, 0, block_size);
+        if (dw_file_read(device->file, block, block_size, at + copy * block_size, &done) != 0)
+            memset(block, 0, block_size);
+    }
+}
+
+/* Keep what a load would read again. No memory for it: then it reads again. */
+static void keep_headers(const struct dw_device *device, struct dw_device_note *note, const uint8_t *blocks)
+{
+    dw_free(note->headers);
+    note->headers = NULL;
+    if (note->slot.kind != DW_DEVICE_VOLUME)
+        return;
+    note->headers = dw_alloc((size_t)2 * DW_VOLUME_HEADER_SIZE);
+    if (!note->headers)
+        return;
+    memcpy(note->headers, blocks, DW_VOLUME_HEADER_SIZE);
+    memcpy(note->headers + DW_VOLUME_HEADER_SIZE, blocks + device->info.block_size, DW_VOLUME_HEADER_SIZE);
+}
+
+/* ---- a scan, by several threads ---- */
+
+struct crew {
+    struct dw_device *device;
+    uint32_t end;
+    _Atomic uint32_t taken; /* slots below it are taken; relaxed: all else was complete before the threads began */
+};
+
+struct helper {
+    struct dw_worker worker;
+    struct crew *crew;
+    uint8_t *blocks;
+};
+
+static void scan_some(struct crew *crew, uint8_t *blocks)
+{
+    struct dw_device *device = crew->device;
+    for (;;) {
+        uint32_t slot = atomic_fetch_add_explicit(&crew->taken, 1, memory_order_relaxed);
+        if (slot >= crew->end)
+            return;
+        struct dw_device_note *note = &device->notes[slot];
+        read_headers(device, slot, blocks);
+        judge_slot(device, slot, blocks, &note->slot);
+        keep_headers(device, note, blocks);
+    }
+}
+
+static void help(void *context)
+{
+    struct helper *helper = context;
+    scan_some(helper->crew, helper->blocks);
+}
+
+static bool start_helper(struct helper *helper, struct crew *crew)
+{
+    uint32_t block_size = crew->device->info.block_size;
+    helper->crew = crew;
+    helper->blocks = dw_alloc_io((size_t)2 * block_size, block_size);
+    return helper->blocks && dw_worker_start(&helper->worker, "dwal-scan", help, helper) == 0;
+}
+
+int dw_device_scan(struct dw_device *device, uint32_t first, uint32_t end)
+{
+    dw_assert(end <= device->note_count);
+    if (first >= end)
+        return 0;
+    struct crew crew = {.device = device, .end = end, .taken = first};
+    struct helper helpers[HELPERS_MAX] = {0};
+    size_t wanted = dw_min_size((end - first) / SLOTS_PER_HELPER, HELPERS_MAX), started = 0;
+    if (device->places.load_threads < 2)
+        wanted = 0;
+    wanted = dw_min_size(wanted, device->places.load_threads);
+    while (started < wanted && start_helper(&helpers[started], &crew))
+        started++;
+    scan_some(&crew, device->blocks);
+    for (size_t i = 0; i < wanted; i++) {
+        dw_worker_stop(&helpers[i].worker);
+        dw_free_io(helpers[i].blocks);
+    }
+    for (uint32_t slot = first; slot < end; slot++)
+        dw_slots_set(device->slots, slot, device->notes[slot].slot.owner, device->notes[slot].slot.uses);
+    return 0;
+}
+
+/* ---- the whole device ---- */
+
+void dw_device_notes_free(struct dw_device *device)
+{
+    for (uint32_t i = 0; i < device->note_count; i++)
+        dw_free(device->notes[i].headers);
+    dw_free(device->notes);
+    device->notes = NULL;
+    device->note_count = 0;
+    dw_slots_destroy(device->slots);
+    device->slots = NULL;
+}
+
+/* The first time, or after the device was made larger; what readers have pinned stays noted. */
+static int make_map(struct dw_device *device)
+{
+    uint32_t count = device->info.slot_count;
+    if (device->note_count > count)
+        dw_device_notes_free(device); /* formatted anew */
+    if (device->slots && device->note_count == count)
+        return 0;
+    struct dw_device_note *notes = dw_realloc(device->notes, (size_t)count * sizeof *notes);
+    if (!notes)
+        return -ENOMEM;
+    memset(notes + device->note_count, 0, (size_t)(count - device->note_count) * sizeof *notes);
+    device->notes = notes;
+    device->note_count = count;
+    if (device->slots)
+        return dw_slots_grow(device->slots, count);
+    device->slots = dw_slots_create(count);
+    return device->slots ? 0 : -ENOMEM;
+}
+
+int dw_device_scan_all(struct dw_device *device)
+{
+    device->is_scanned = false;
+    int result = make_map(device);
+    if (result != 0)
+        return result;
+    for (uint32_t i = 0; i < DW_DEVICE_LOGS_MAX; i++)
+        dw_slots_set_owner(device->slots, i, device->info.logs[i].state == DW_DEVICE_LOG_READY,
+                           device->info.logs[i].quota);
+    for (uint32_t slot = device->info.slots_used; slot < device->note_count; slot++) {
+        device->notes[slot].slot = (struct dw_device_slot){.kind = DW_DEVICE_OTHER, .owner = DW_SLOT_FREE};
+        dw_slots_set(device->slots, slot, DW_SLOT_FREE, 0);
+    }
+    result = dw_device_scan(device, 0, device->info.slots_used);
+    device->is_scanned = result == 0;
+    return result;
+}
+
+/* ---- writing ---- */
+
+int dw_device_slot_write(struct dw_device *device, uint32_t slot, enum dw_slot_state state, uint64_t uses)
+{
+    struct dw_slot_info info = {.state = state, .slot = slot, .uses = uses};
+    if (state != DW_SLOT_STATE_FREE)
+        memcpy(info.log_id, device->info.logs[device->log].log_id, sizeof info.log_id);
+    size_t block_size = device->info.block_size;
+    uint64_t at = dw_device_place_of_slot(&device->info, slot);
+    dw_slot_header_encode(device->info.device_id, &info, device->blocks, block_size);
+    for (uint64_t copy = 0; copy < 2; copy++) {
+        int result = dw_file_write_durable(device->file, device->blocks, block_size, at + copy * block_size);
+        if (result != 0)
+            return result;
+    }
+    struct dw_device_slot *note = &device->notes[slot].slot;
+    note->uses = uses;
+    note->owner = state == DW_SLOT_STATE_FREE ? DW_SLOT_FREE : device->log;
+    note->kind = state == DW_SLOT_STATE_FREE ? DW_DEVICE_OTHER : kind_of_state(state);
+    return 0;
+}
