@@ -186,6 +186,9 @@ DW_NODISCARD int dw_disk_posix_open(const char *path, bool is_unsafe, struct dw_
  * it is shared. -ENOTBLK: no block device; with `is_file_allowed` (tests only) a regular file of fixed size is taken for
  * one. -EROFS: read-only. */
 DW_NODISCARD int dw_disk_device_open(const char *path, unsigned flags, bool is_file_allowed, struct dw_disk **disk);
+/* What forbids to format it (io/guard.h), asked of the very descriptor that will write. -ENOTBLK: no block device. */
+struct dw_guard;
+DW_NODISCARD int dw_disk_device_guard(struct dw_disk *disk, struct dw_guard *guard);
 
 /* Queue kinds of the posix disk (io/sync.c, io/uring.c, io/aio.c); used through queue_create. */
 DW_NODISCARD int dw_queue_sync_create(struct dw_disk *disk, const struct dw_queue_options *options,

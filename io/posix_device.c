@@ -24,6 +24,7 @@
 #include "alloc/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
+#include "io/guard.h"
 #include "io/posix.h"
 
 enum { CLAIM_ATTEMPTS = 26, CLAIM_PAUSE_NS = 10000000, SECTOR_MIN = 512, SECTOR_MAX = 65536 };
@@ -34,7 +35,8 @@ struct device {
     _Atomic uint32_t users; /* of the file; relaxed: opened and closed by those who own a store */
     int claim;              /* a second descriptor that only carries O_EXCL and the HOLDER lock, or -1 */
     bool is_block, is_writable;
-    dev_t number; /* st_rdev: the device itself, whatever its node is called */
+    dev_t number;        /* st_rdev: the device itself, whatever its node is called */
+    char node[PATH_MAX]; /* what the path was resolved to, for the guard's look at its users */
 };
 
 static struct device *device_of(struct dw_disk *disk)
@@ -255,6 +257,7 @@ static int open_resolved(struct device *device, const char *path, bool is_file_a
     if (lstat(path, &before) < 0)
         return -errno;
     device->is_block = S_ISBLK(before.st_mode);
+    device->disk.base.is_queue_better = device->is_block;
     if (!device->is_block && !(is_file_allowed && S_ISREG(before.st_mode)))
         return -ENOTBLK;
     int result = open_by_path(device, path);
@@ -266,16 +269,26 @@ static int open_resolved(struct device *device, const char *path, bool is_file_a
     return result;
 }
 
+int dw_disk_device_guard(struct dw_disk *disk, struct dw_guard *guard)
+{
+    struct device *device = device_of(disk);
+    if (disk->ops != &device_ops || !device->is_block)
+        return -ENOTBLK;
+    return dw_guard_look(device->node, device->file.descriptor, guard);
+}
+
 int dw_disk_device_open(const char *path, unsigned flags, bool is_file_allowed, struct dw_disk **disk)
 {
     *disk = NULL;
     dw_assert(flags == DW_OPEN_READ || flags == DW_OPEN_WRITE);
-    char resolved[PATH_MAX];
-    if (!realpath(path, resolved)) /* links as in /dev/disk/by-id are wanted; they are followed once */
-        return -errno;
     struct device *device = dw_alloc(sizeof *device);
     if (!device)
         return -ENOMEM;
+    if (!realpath(path, device->node)) { /* links as in /dev/disk/by-id are wanted; they are followed once */
+        int result = -errno;
+        dw_free(device);
+        return result;
+    }
     device->disk.base.ops = &device_ops;
     device->disk.base.is_device = true;
     device->disk.directory = -1;
@@ -285,7 +298,7 @@ int dw_disk_device_open(const char *path, unsigned flags, bool is_file_allowed, 
     device->file.is_direct = true;
     device->file.generation = dw_posix_generation();
     snprintf(device->disk.base.path, sizeof device->disk.base.path, "%s", path);
-    int result = open_resolved(device, resolved, is_file_allowed);
+    int result = open_resolved(device, device->node, is_file_allowed);
     if (result != 0) {
         dw_free(device);
         return result;

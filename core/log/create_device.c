@@ -4,12 +4,14 @@
  * again: the log is added to it. Failure: DWAL_EEXIST for a device that is not empty; nothing was written. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "alloc/alloc.h"
 #include "base/bits.h"
 #include "core/base/error.h"
 #include "core/log/handle.h"
+#include "io/guard.h"
 
 #define GUARDED_SIZE        (UINT64_C(1) << 20) /* at either end: where tables, signatures and superblocks lie */
 #define DEFAULT_VOLUME_SIZE (UINT64_C(64) << 20)
@@ -45,11 +47,48 @@ static int check_ends(struct dw_file *file, uint64_t size, bool *is_empty)
     return result;
 }
 
-/* The one place where a device that is not dwal's is judged before it is formatted. */
-static int guard_device(struct dw_disk *disk, struct dw_file *file, uint64_t size)
+static void tell(const struct dwal_options *options, const char *text)
 {
-    bool is_empty;
-    int result = check_ends(file, size, &is_empty);
+    if (options->event)
+        options->event(options->context, DWAL_EVENT_WARNING, text);
+}
+
+static int refuse(const struct dw_disk *disk, const struct dw_guard *guard, uint32_t findings)
+{
+    char text[600];
+    dw_guard_tell(guard, findings, text, sizeof text);
+    int code = (findings & (DW_GUARD_MOUNTED | DW_GUARD_SWAP | DW_GUARD_HELD)) != 0 ? DWAL_EBUSY
+               : (findings & DW_GUARD_READ_ONLY) != 0                               ? DWAL_EPERMISSION
+               : (findings & DW_GUARD_ZONED) != 0                                   ? DWAL_EUNSUPPORTED
+                                                                                    : DWAL_EEXIST;
+    if ((findings & DW_GUARD_IN_USE) != 0)
+        return dw_fail(code, "%s cannot be formatted: %s", disk->path, text);
+    return dw_fail(code, "%s holds something, and is left alone unless formatting is forced, which destroys it: %s",
+                   disk->path, text);
+}
+
+/* The one place where a device that is not dwal's is judged before it is formatted. */
+static int guard_device(struct dw_disk *disk, struct dw_file *file, uint64_t size, const struct dwal_options *options)
+{
+    struct dw_guard guard;
+    int result = dw_disk_device_guard(disk, &guard);
+    if (result == 0) {
+        uint32_t forbidding = dw_guard_forbidding(&guard, options->is_forced);
+        if (forbidding != 0)
+            return refuse(disk, &guard, forbidding);
+        char text[700];
+        int used = snprintf(text, sizeof text, "formatting %.400s destroys: ", disk->path);
+        dw_guard_tell(&guard, DW_GUARD_CONTENT, text + used, sizeof text - (size_t)used);
+        if ((guard.findings & DW_GUARD_CONTENT) != 0)
+            tell(options, text);
+        return 0;
+    }
+    if (result != -ENOTBLK)
+        return dw_fail_system(result, "%s cannot be looked at", disk->path);
+    if (options->is_forced)
+        return 0;
+    bool is_empty; /* not a device of this machine: a test's */
+    result = check_ends(file, size, &is_empty);
     if (result != 0)
         return dw_fail_system(result, "%s cannot be read", disk->path);
     if (!is_empty)
@@ -83,7 +122,7 @@ static int prepare_format(struct dw_disk *disk, struct dw_file *file, struct dwa
     if (options->block_size < disk->physical_block && disk->physical_block <= DW_BLOCK_SIZE_MAX)
         return dw_fail(DWAL_EARGUMENT, "options.block_size is %" PRIu32 ", and %s writes %" PRIu32 " bytes at once",
                        options->block_size, disk->path, disk->physical_block);
-    return options->is_forced ? 0 : guard_device(disk, file, size);
+    return guard_device(disk, file, size, options);
 }
 
 int dw_create_on_device(struct dw_disk *disk, struct dwal_options *options)
