@@ -2,7 +2,7 @@
 # scripts/vm/scenarios.sh: the scenarios of scripts/nvme-vm. Each runs in a subshell with a directory of its own, $vm_work; what
 # it prints is shown when it ends.
 
-vm_scenarios=(power-ext4 power-xfs requests conformance-512 conformance-4096)
+vm_scenarios=(power-ext4 power-xfs requests log conformance-512 conformance-4096)
 
 # ---- the suite of io/ ------------------------------------------------------------------------------------------------
 
@@ -57,6 +57,26 @@ exit $failed
 END
     scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" -m xfs build/release/vm_requests
     vm_nvme 4096 "$vm_work/device" "$vm_work/ext4" "$vm_work/xfs"
+    vm_boot guest
+}
+
+# ---- a log, used and killed --------------------------------------------------------------------------------------------
+
+scenario_log()
+{
+    vm_ext4 "$vm_work/ext4" 64M
+    truncate -s 64M "$vm_work/device"
+    cat >"$vm_work/guest.script" <<'END'
+#!/bin/sh
+mount -t ext4 /dev/nvme0n2 /mnt || exit 1
+failed=0
+for backend in sync uring aio; do
+    guest-log /mnt/$backend $backend || failed=1
+done
+exit $failed
+END
+    scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" build/release/dwal scripts/vm/guest-log
+    vm_nvme 4096 "$vm_work/device" "$vm_work/ext4"
     vm_boot guest
 }
 

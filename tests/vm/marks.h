@@ -16,7 +16,7 @@ enum { VM_MARK_SIZE = 128 };
 /* What both sides must give dwal_create and dwal_open alike: a small log, so that volumes change often. */
 #define VM_VOLUME_SIZE    (256u << 10)
 #define VM_RING_SIZE      (256u << 10)
-#define VM_WRITE_SIZE_MAX (32u << 10)
+#define VM_WRITE_SIZE_MAX (8u << 10) /* several in flight for one entry */
 #define VM_BLANKS         2u
 
 #endif

@@ -101,6 +101,7 @@ static void make_and_judge(struct crash_builder *builder, struct judge *judge, c
 struct spread {
     size_t wanted;
     size_t cuts, busy_cuts; /* busy: something is undecided there */
+    size_t undecided_max;
     size_t cuts_seen, busy_seen, given;
 };
 
@@ -120,10 +121,11 @@ static size_t spread_here(struct spread *spread, bool is_busy)
 
 static void print_verdict(const char *kind, const struct judge *judge, const struct spread *spread)
 {
-    printf("%s: %llu crash images (%zu cuts, %zu with writes in flight; %llu before the log was there, %llu torn): "
+    printf("%s: %llu crash images (%zu cuts, %zu with up to %zu writes in flight; %llu before the log was there, %llu "
+           "torn): "
            "%llu acknowledged entries demanded, %llu more found; %llu lost, %llu invented, %llu refused\n",
-           kind, (unsigned long long)judge->images, spread->cuts, spread->busy_cuts, (unsigned long long)judge->empty,
-           (unsigned long long)judge->torn, (unsigned long long)judge->acknowledged,
+           kind, (unsigned long long)judge->images, spread->cuts, spread->busy_cuts, spread->undecided_max,
+           (unsigned long long)judge->empty, (unsigned long long)judge->torn, (unsigned long long)judge->acknowledged,
            (unsigned long long)judge->unacknowledged, (unsigned long long)judge->lost,
            (unsigned long long)judge->invented, (unsigned long long)judge->refused);
 }
@@ -195,7 +197,10 @@ static void count_and_check(const struct start *start, struct spread *spread, co
             continue;
         crash_builder_advance(&builder, cut);
         spread->cuts++;
-        spread->busy_cuts += crash_builder_undecided(&builder) > 0;
+        size_t undecided = crash_builder_undecided(&builder);
+        spread->busy_cuts += undecided > 0;
+        if (undecided > spread->undecided_max)
+            spread->undecided_max = undecided;
     }
     size_t size;
     unsigned char *final = map_file(final_path, PROT_READ, &size);
