@@ -18,6 +18,8 @@
 #include "alloc/alloc.h"
 #include "base/assert.h"
 
+enum { FILES_AT_ONCE = 16 };
+
 /* statfs magics; linux/magic.h lacks several. */
 static const struct {
     uint32_t magic;
@@ -62,6 +64,7 @@ static void close_disk(struct dw_disk *base)
 {
     struct dw_posix_disk *disk = dw_posix_disk_of(base);
     close(disk->directory);
+    dw_pool_destroy(&disk->files);
     dw_free(disk);
 }
 
@@ -118,8 +121,9 @@ int dw_disk_posix_open(const char *path, bool is_unsafe, struct dw_disk **disk_o
         return -errno;
     int result = is_unsafe ? 0 : check_file_system(directory);
     struct dw_posix_disk *disk = result == 0 ? dw_alloc(sizeof *disk) : NULL;
-    if (!disk) {
+    if (!disk || dw_pool_init(&disk->files, sizeof(struct dw_posix_file), FILES_AT_ONCE) < 0) {
         close(directory);
+        dw_free(disk);
         return result < 0 ? result : -ENOMEM;
     }
     disk->base.ops = &posix_ops;

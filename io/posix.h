@@ -9,11 +9,13 @@
 
 #include <stdatomic.h>
 
+#include "alloc/pool.h"
 #include "io/io.h"
 
 struct dw_posix_disk {
     struct dw_disk base;
-    int directory; /* descriptor: all names are looked up under it */
+    int directory;        /* descriptor: all names are looked up under it */
+    struct dw_pool files; /* struct dw_posix_file: opening one again and again allocates nothing */
     bool is_unsafe;
     /* Does the kernel know RWF_DSYNC? One of enum dw_dsync; written by any thread, relaxed: a stale read only costs one
      * more attempt. */

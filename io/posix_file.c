@@ -16,7 +16,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "alloc/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
 
@@ -33,7 +32,7 @@ void dw_posix_close_file(struct dw_file *base)
     struct dw_posix_file *file = dw_posix_file_of(base);
     dw_posix_unlock_from(file, DW_LOCK_WRITER);
     close(file->descriptor);
-    dw_free(file);
+    dw_pool_put(&dw_posix_disk_of(base->disk)->files, file);
 }
 
 int dw_posix_size(struct dw_file *file, uint64_t *size)

@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "alloc/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
 
@@ -144,7 +143,7 @@ uint64_t dw_posix_generation(void)
 
 static struct dw_file *make_file(struct dw_posix_disk *disk, int descriptor, bool is_direct, uint32_t alignment)
 {
-    struct dw_posix_file *file = dw_alloc(sizeof *file);
+    struct dw_posix_file *file = dw_pool_get(&disk->files);
     if (!file)
         return NULL;
     file->base.disk = &disk->base;

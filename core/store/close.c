@@ -52,6 +52,8 @@ int dw_store_close(struct dw_store *store, bool is_clean, uint64_t end)
         store->places->ops->shut(store->places, &store->making.place,
                                  store->making.file); /* its file is swept by the next open */
     dw_table_clear(store);
+    dw_pool_destroy(&store->row_pool);
+    dw_pool_destroy(&store->table_pool);
     dw_places_close(store->places);
     while (store->stranger_count > 0)
         dw_free(store->strangers[--store->stranger_count]);

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "alloc/alloc.h"
+#include "alloc/pool.h"
 #include "base/assert.h"
 #include "core/base/error.h"
 #include "core/base/event.h"
@@ -22,6 +23,8 @@
 #include "core/store/store.h"
 
 #define DW_OPEN_FILES_MAX  16u                 /* files of volumes kept open though nobody has them pinned */
+#define DW_ROWS_AT_ONCE    64u                 /* volumes for which memory is got in one piece */
+#define DW_TABLES_AT_ONCE  (64u << 10)         /* bytes of kept tables, likewise */
 #define DW_FILL_CHUNK      (1u << 20)          /* bytes of a blank that one step writes */
 #define DW_FILL_CHUNK_BUSY (64u << 10)         /* the same beside commits: what one of them may have to wait for */
 #define DW_FILL_IDLE_NS    UINT64_C(20000000)  /* no commit for so long: fill as fast as it goes */
@@ -82,7 +85,9 @@ struct dw_store {
     pthread_mutex_t mutex;
     struct dw_row **rows; /* rising by number */
     size_t row_count, row_capacity;
-    struct dw_row *spare_row; /* for the next dw_table_add, or NULL */
+    struct dw_pool row_pool;   /* volumes come and go: no allocation while their number stays */
+    struct dw_pool table_pool; /* options.table_keep: their tables' beginnings; empty without */
+    struct dw_row *spare_row;  /* for the next dw_table_add, or NULL */
     struct dw_place *blanks;
     uint32_t blank_count;
     char **strangers;
@@ -232,6 +237,7 @@ DW_NODISCARD int dw_toc_write_waiting(struct dw_store *store, struct dw_row *row
 /* Keep the beginning of a row's table in memory, as options.table_keep says; no memory for it: it is not kept. `row` belongs
  * to the caller alone, or the caller holds `mutex`. */
 void dw_table_keep(struct dw_store *store, struct dw_row *row, const void *table, uint32_t length);
+void dw_table_forget(struct dw_store *store, struct dw_row *row);
 
 /* ---- retire.c ---- */
 /* Take a row out of use: blank or unlink; the row is gone then. *is_retired false: somebody has it pinned. */

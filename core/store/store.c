@@ -32,9 +32,10 @@ struct dw_store *dw_store_new(struct dw_disk *disk, const struct dw_store_option
     store->arena = options->arena ? options->arena : dw_arena_open(0, DW_STORE_MEMORY_MAX);
     store->blanks = dw_alloc(DW_BLANKS_MAX * sizeof *store->blanks);
     store->strangers = dw_alloc(DW_STRANGERS_MAX * sizeof *store->strangers);
+    bool has_rows = dw_pool_init(&store->row_pool, sizeof(struct dw_row), DW_ROWS_AT_ONCE) == 0;
     int result = disk->is_device ? dw_places_device_open(disk, disk->part, &store->places)
                                  : dw_places_directory_open(disk, &store->places);
-    if (!store->arena || !store->blanks || !store->strangers || result != 0) {
+    if (!has_rows || !store->arena || !store->blanks || !store->strangers || result != 0) {
         (void)dw_store_close(store, false, 0);
         return NULL;
     }
@@ -47,6 +48,10 @@ int dw_store_allocate_work(struct dw_store *store)
     if (store->work)
         return 0;
     const struct dw_geometry *geometry = dw_store_geometry(store);
+    uint32_t kept = (uint32_t)dw_min_u64(store->options.table_keep, geometry->toc_length);
+    uint32_t kept_at_once = kept > 0 ? (DW_TABLES_AT_ONCE + kept - 1) / kept : 0;
+    if (kept > 0 && dw_pool_init(&store->table_pool, kept, kept_at_once) < 0)
+        return dw_fail(DWAL_EMEMORY, "no memory for the tables of the log in %s", store->disk->path);
     size_t size = dw_toc_area_size(geometry) + (size_t)2 * geometry->block_size;
     if (!store->options.is_read_only)
         size += dw_align_up((uint64_t)geometry->toc_length + 1, geometry->block_size);

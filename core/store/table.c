@@ -34,7 +34,7 @@ static bool make_room(struct dw_store *store)
 {
     if (store->row_count < store->row_capacity)
         return true;
-    size_t capacity = store->row_capacity == 0 ? 64 : store->row_capacity * 2;
+    size_t capacity = store->row_capacity == 0 ? DW_ROWS_AT_ONCE : store->row_capacity * 2;
     struct dw_row **rows = dw_realloc(store->rows, capacity * sizeof(struct dw_row *));
     if (!rows)
         return false;
@@ -48,7 +48,7 @@ bool dw_table_reserve(struct dw_store *store)
     if (!make_room(store))
         return false;
     if (!store->spare_row)
-        store->spare_row = dw_alloc(sizeof *store->spare_row);
+        store->spare_row = dw_pool_get(&store->row_pool);
     return store->spare_row != NULL;
 }
 
@@ -92,18 +92,18 @@ void dw_table_remove(struct dw_store *store, struct dw_row *row)
     dw_row_shut(store, row);
     store->row_count--;
     memmove(&store->rows[at], &store->rows[at + 1], (store->row_count - at) * sizeof(struct dw_row *));
-    dw_free(row->volume.table);
-    dw_free(row);
+    dw_table_forget(store, row);
+    dw_pool_put(&store->row_pool, row);
 }
 
 void dw_table_clear(struct dw_store *store)
 {
     for (size_t i = 0; i < store->row_count; i++) {
         dw_row_shut(store, store->rows[i]);
-        dw_free(store->rows[i]->volume.table);
-        dw_free(store->rows[i]);
+        dw_table_forget(store, store->rows[i]);
+        dw_pool_put(&store->row_pool, store->rows[i]);
     }
-    dw_free(store->spare_row);
+    dw_pool_put(&store->row_pool, store->spare_row);
     dw_free(store->rows);
     store->spare_row = NULL;
     store->rows = NULL;

@@ -11,17 +11,24 @@
 #include "core/format/ondisk.h"
 #include "core/store/state.h"
 
-void dw_table_keep(struct dw_store *store, struct dw_row *row, const void *table, uint32_t length)
+void dw_table_forget(struct dw_store *store, struct dw_row *row)
 {
-    uint32_t size = length < store->options.table_keep ? length : store->options.table_keep;
-    dw_free(row->volume.table);
+    dw_pool_put(&store->table_pool, row->volume.table);
     row->volume.table = NULL;
     row->volume.table_kept = 0;
+}
+
+void dw_table_keep(struct dw_store *store, struct dw_row *row, const void *table, uint32_t length)
+{
+    uint32_t size =
+        (uint32_t)dw_min_u64(dw_min_u64(length, store->options.table_keep), dw_store_geometry(store)->toc_length);
     if (size == 0)
-        return;
-    row->volume.table = dw_alloc(size);
+        dw_table_forget(store, row);
+    else if (!row->volume.table)
+        row->volume.table = dw_pool_get(&store->table_pool);
+    row->volume.table_kept = 0;
     if (!row->volume.table)
-        return; /* it will be read when somebody asks */
+        return; /* there is nothing to keep; or no memory, and it will be read when somebody asks */
     memcpy(row->volume.table, table, size);
     row->volume.table_kept = size;
 }
