@@ -32,6 +32,7 @@ extern const struct dw_command dw_command_verify;
 extern const struct dw_command dw_command_repair;
 extern const struct dw_command dw_command_trim;
 extern const struct dw_command dw_command_probe;
+extern const struct dw_command dw_command_bench;
 
 extern const struct dw_command *const dw_commands[];
 extern const size_t dw_command_count;

@@ -57,12 +57,26 @@ static bool take_string(struct reader *reader)
     return take(reader, "\"");
 }
 
-static bool take_number(struct reader *reader)
+static size_t take_digits(struct reader *reader)
 {
     const unsigned char *from = reader->at;
     while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9')
         reader->at++;
-    return reader->at > from && (reader->at - from == 1 || *from != '0');
+    return (size_t)(reader->at - from);
+}
+
+static bool take_number(struct reader *reader)
+{
+    (void)take(reader, "-");
+    const unsigned char *from = reader->at;
+    size_t digits = take_digits(reader);
+    if (digits == 0 || (digits > 1 && *from == '0') || (take(reader, ".") && take_digits(reader) == 0))
+        return false;
+    if (!take(reader, "e") && !take(reader, "E"))
+        return true;
+    if (!take(reader, "+"))
+        (void)take(reader, "-");
+    return take_digits(reader) > 0;
 }
 
 static bool take_value(struct reader *reader)
@@ -71,7 +85,7 @@ static bool take_value(struct reader *reader)
         return false;
     if (*reader->at == '"')
         return take_string(reader);
-    if (*reader->at >= '0' && *reader->at <= '9')
+    if (*reader->at == '-' || (*reader->at >= '0' && *reader->at <= '9'))
         return take_number(reader);
     return take(reader, "true") || take(reader, "false") || take(reader, "null");
 }

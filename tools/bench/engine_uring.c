@@ -1,0 +1,165 @@
+/* engine_uring.c - bare durable writes through io_uring: a ring for each lane, made in its own thread, with the registered
+ * file and, where the memory limit allows, the registered payload. The newest flags that the kernel takes.
+ *
+ * One outstanding: one system call submits and waits. More: one to submit each, then the completions.
+ * Failure: -errno; a short write is -EIO. */
+#include "tools/bench/bench.h"
+
+#ifdef DW_HAVE_URING
+#include <errno.h>
+#include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/bench/engine_bare.h"
+#include "tools/bench/target.h"
+
+#ifndef IORING_SETUP_SINGLE_ISSUER
+#define IORING_SETUP_SINGLE_ISSUER (1U << 12)
+#endif
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#define IORING_SETUP_DEFER_TASKRUN (1U << 13)
+#endif
+
+struct lane {
+    struct dw_bench_engine *engine;
+    struct io_uring ring;
+    bool is_fixed_file, is_fixed_payload, waits_at_once;
+};
+
+static int open_lane(struct dw_bench_engine *engine, uint32_t outstanding, void **made)
+{
+    static const unsigned flags[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+                                     IORING_SETUP_SINGLE_ISSUER, 0};
+    struct lane *lane = calloc(1, sizeof *lane);
+    if (!lane)
+        return -ENOMEM;
+    int result = -EINVAL;
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0] && result == -EINVAL; i++)
+        result = io_uring_queue_init(outstanding, &lane->ring, flags[i]);
+    if (result < 0) {
+        free(lane);
+        return result;
+    }
+    lane->engine = engine;
+    lane->waits_at_once = outstanding == 1;
+    lane->is_fixed_file = io_uring_register_files(&lane->ring, &engine->target->bare_fd, 1) == 0;
+    struct iovec payload =
+        dw_bench_part(engine->target->payload, DW_BENCH_OP_BYTES_MAX + (size_t)DW_BENCH_SHIFTS * DW_BENCH_PAGE);
+    lane->is_fixed_payload = io_uring_register_buffers(&lane->ring, &payload, 1) == 0;
+    *made = lane;
+    return 0;
+}
+
+static void close_lane(void *given)
+{
+    struct lane *lane = given;
+    io_uring_queue_exit(&lane->ring);
+    free(lane);
+}
+
+/* Is io_uring allowed here at all? */
+static int open_engine(struct dw_bench_engine *engine)
+{
+    void *lane;
+    int result = open_lane(engine, 1, &lane);
+    if (result < 0)
+        (void)snprintf(engine->why, sizeof engine->why, "the kernel refuses io_uring: %s", strerror(-result));
+    else
+        close_lane(lane);
+    return result;
+}
+static void close_engine(struct dw_bench_engine *engine)
+{
+    (void)engine;
+}
+
+static struct dw_bench_op *take(struct lane *lane, struct io_uring_cqe *cqe)
+{
+    struct dw_bench_op *op = io_uring_cqe_get_data(cqe);
+    op->result = cqe->res < 0 ? cqe->res : (size_t)cqe->res == dw_bench_bare_size(op) ? 0 : -EIO;
+    io_uring_cqe_seen(&lane->ring, cqe);
+    op->next = NULL;
+    op->done_ns = lane->engine->clock->now(lane->engine->clock->context);
+    op->stage_ns[DW_BENCH_DEVICE] = op->done_ns - op->issue_ns - op->stage_ns[DW_BENCH_SUBMIT];
+    return op;
+}
+
+static bool issue(void *given, struct dw_bench_op *op, const uint8_t *payload)
+{
+    struct lane *lane = given;
+    struct dw_bench_engine *engine = lane->engine;
+    size_t size = dw_bench_bare_size(op);
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring); /* never NULL: as many as operations */
+    op->place = dw_bench_target_place(engine->target, size);
+    int file = lane->is_fixed_file ? 0 : engine->target->bare_fd;
+    if (lane->is_fixed_payload)
+        io_uring_prep_write_fixed(sqe, file, payload, (unsigned)size, op->place, 0);
+    else
+        io_uring_prep_write(sqe, file, payload, (unsigned)size, op->place);
+    sqe->rw_flags = RWF_DSYNC;
+    if (lane->is_fixed_file)
+        sqe->flags |= IOSQE_FIXED_FILE;
+    io_uring_sqe_set_data(sqe, op);
+    int result;
+    do {
+        result = lane->waits_at_once ? io_uring_submit_and_wait(&lane->ring, 1) : io_uring_submit(&lane->ring);
+    } while (result == -EINTR || result == -EAGAIN);
+    struct io_uring_cqe *cqe;
+    if (lane->waits_at_once && result >= 0 && io_uring_wait_cqe(&lane->ring, &cqe) == 0) {
+        (void)take(lane, cqe);
+        return true;
+    }
+    op->result = result;
+    if (result < 0)
+        return true;
+    op->stage_ns[DW_BENCH_SUBMIT] = engine->clock->now(engine->clock->context) - op->issue_ns;
+    return false;
+}
+
+static struct dw_bench_op *reap(void *given, uint64_t until_ns)
+{
+    struct lane *lane = given;
+    struct io_uring_cqe *cqe = NULL;
+    if (until_ns == UINT64_MAX) {
+        while (io_uring_wait_cqe(&lane->ring, &cqe) == -EINTR)
+            ;
+    } else {
+        uint64_t time_ns = lane->engine->clock->now(lane->engine->clock->context);
+        uint64_t wait_ns = until_ns > time_ns ? until_ns - time_ns : 0;
+        struct __kernel_timespec wait = {.tv_sec = (long long)(wait_ns / 1000000000u),
+                                         .tv_nsec = (long long)(wait_ns % 1000000000u)};
+        if (io_uring_wait_cqe_timeout(&lane->ring, &cqe, &wait) < 0)
+            return NULL;
+    }
+    struct dw_bench_op *first = NULL, **last = &first;
+    while (cqe) {
+        *last = take(lane, cqe);
+        last = &(*last)->next;
+        if (io_uring_peek_cqe(&lane->ring, &cqe) != 0)
+            cqe = NULL;
+    }
+    return first;
+}
+
+const struct dw_bench_engine_ops dw_bench_engine_uring = {
+    .name = "uring",
+    .open = open_engine,
+    .close = close_engine,
+    .lane_open = open_lane,
+    .lane_close = close_lane,
+    .issue = issue,
+    .reap = reap,
+};
+#else
+#include <errno.h>
+#include <stdio.h>
+
+static int open_engine(struct dw_bench_engine *engine)
+{
+    (void)snprintf(engine->why, sizeof engine->why, "built without io_uring");
+    return -ENOSYS;
+}
+const struct dw_bench_engine_ops dw_bench_engine_uring = {.name = "uring", .open = open_engine};
+#endif
