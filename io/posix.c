@@ -110,6 +110,23 @@ static const struct dw_disk_ops posix_ops = {
     .queue_create = dw_posix_queue_create,
 };
 
+bool dw_disk_is_directory(const struct dw_disk *disk)
+{
+    return disk->ops == &posix_ops;
+}
+
+bool dw_disk_is_posix(const struct dw_disk *disk)
+{
+    return dw_disk_is_directory(disk);
+}
+
+void dw_disk_prefer_flush(struct dw_disk *disk)
+{
+    /* The state that a kernel without the flag leads to does just that. */
+    if (dw_disk_is_posix(disk))
+        atomic_store_explicit(&dw_posix_disk_of(disk)->dsync, DW_DSYNC_MISSING, memory_order_relaxed);
+}
+
 int dw_disk_posix_open(const char *path, bool is_unsafe, struct dw_disk **disk_out)
 {
     *disk_out = NULL;

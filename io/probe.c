@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "alloc/alloc.h"
+#include "io/posix.h"
 
 enum { MOUNTINFO_SIZE_MAX = 16 << 20, MOUNTINFO_SIZE_FIRST = 64 << 10 };
 
@@ -140,6 +141,30 @@ bool dw_probe_is_block_device(const char *path)
     return stat(path, &facts) == 0 && S_ISBLK(facts.st_mode);
 }
 
+static int probe_descriptor(int descriptor, struct dw_probe *probe)
+{
+    unsigned wanted = STATX_BASIC_STATS;
+#ifdef STATX_MNT_ID
+    wanted |= STATX_MNT_ID;
+#endif
+    struct statx facts;
+    if (statx(descriptor, "", AT_EMPTY_PATH, wanted, &facts) < 0)
+        return -errno;
+    dw_probe_direct(descriptor, probe);
+    if (S_ISBLK(facts.stx_mode)) {
+        (void)!dw_probe_read_device("/sys", facts.stx_rdev_major, facts.stx_rdev_minor, &probe->device);
+        return 0;
+    }
+    if (!S_ISDIR(facts.stx_mode) && !S_ISREG(facts.stx_mode))
+        return -EINVAL;
+    int result = probe_mount(&facts, &probe->mount);
+    if (result < 0)
+        return result;
+    probe_device(&facts, probe);
+    probe->is_no_cow = find_no_cow(descriptor);
+    return 0;
+}
+
 int dw_probe_path(const char *path, struct dw_probe *probe)
 {
     *probe = (struct dw_probe){.direct_alignment = 0};
@@ -147,29 +172,15 @@ int dw_probe_path(const char *path, struct dw_probe *probe)
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor < 0)
         return -errno;
-    unsigned wanted = STATX_BASIC_STATS;
-#ifdef STATX_MNT_ID
-    wanted |= STATX_MNT_ID;
-#endif
-    struct statx facts;
-    int result = statx(descriptor, "", AT_EMPTY_PATH, wanted, &facts) < 0 ? -errno : 0;
-    bool is_device = result == 0 && S_ISBLK(facts.stx_mode);
-    if (result == 0 && !S_ISDIR(facts.stx_mode) && !S_ISREG(facts.stx_mode) && !is_device)
-        result = -EINVAL;
-    if (is_device) {
-        (void)!dw_probe_read_device("/sys", facts.stx_rdev_major, facts.stx_rdev_minor, &probe->device);
-        dw_probe_direct(descriptor, probe);
-    }
-    if (result < 0 || is_device) {
-        close(descriptor);
-        return result;
-    }
-    result = probe_mount(&facts, &probe->mount);
-    if (result == 0) {
-        probe_device(&facts, probe);
-        probe->is_no_cow = find_no_cow(descriptor);
-        dw_probe_direct(descriptor, probe);
-    }
+    int result = probe_descriptor(descriptor, probe);
     close(descriptor);
     return result;
+}
+
+int dw_probe_disk(struct dw_disk *disk, struct dw_probe *probe)
+{
+    *probe = (struct dw_probe){.direct_alignment = 0};
+    if (!dw_disk_is_directory(disk))
+        return -EOPNOTSUPP;
+    return probe_descriptor(dw_posix_disk_of(disk)->directory, probe);
 }

@@ -12,6 +12,8 @@
 
 #include "base/compiler.h"
 
+struct dw_disk;
+
 enum dw_fact { DW_FACT_UNKNOWN = 0, DW_FACT_NO = 1, DW_FACT_YES = 2 };
 const char *dw_fact_text(enum dw_fact fact); /* "unknown", "no", "yes" */
 
@@ -111,9 +113,12 @@ struct dw_probe_extents {
 
 /* What direct I/O on this open file asks for, and its untorn writes: into the last fields of `probe`. */
 void dw_probe_direct(int descriptor, struct dw_probe *probe);
-void dw_probe_machine(struct dw_probe_system *system);
+/* `has_rings`: try every way to set up an io_uring; else a ring is believed to work unless a sysctl forbids it. */
+void dw_probe_machine(struct dw_probe_system *system, bool has_rings);
 /* `path`: a directory, a regular file, or a block device (then the mount is not looked at). */
 DW_NODISCARD int dw_probe_path(const char *path, struct dw_probe *probe);
+/* The directory or device that a disk was opened on, whatever its path is by now. -EOPNOTSUPP: no disk of this machine. */
+DW_NODISCARD int dw_probe_disk(struct dw_disk *disk, struct dw_probe *probe);
 /* -EOPNOTSUPP: the file system does not tell. */
 DW_NODISCARD int dw_probe_file_extents(const char *path, struct dw_probe_extents *extents);
 /* Is a block device at `path` (a link to one counts)? */

@@ -109,7 +109,7 @@ static void find_rings(struct dw_probe_system *system)
 }
 #endif
 
-void dw_probe_machine(struct dw_probe_system *system)
+void dw_probe_machine(struct dw_probe_system *system, bool has_rings)
 {
     *system = (struct dw_probe_system){.uring_disabled = -1};
     find_kernel(system);
@@ -124,5 +124,8 @@ void dw_probe_machine(struct dw_probe_system *system)
     struct rlimit limit;
     if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0)
         system->locked_memory_max = limit.rlim_cur;
-    find_rings(system);
+    if (has_rings)
+        find_rings(system);
+    else if (system->uring_disabled == 2)
+        system->uring_error = -EPERM;
 }
