@@ -6,7 +6,9 @@
 #include <time.h>
 
 #include <dwal/inspect.h>
+#include <dwal/probe.h>
 
+#include "tools/choice.h"
 #include "tools/json.h"
 #include "tools/message.h"
 #include "tools/options.h"
@@ -42,7 +44,7 @@ static const char *time_text(uint64_t time_ns, char text[40])
     return text;
 }
 
-static void print_json(const struct dwal_info *info)
+static void print_json(const struct dwal_info *info, const struct dwal_choice *choice)
 {
     char text[40];
     struct dw_json json;
@@ -73,7 +75,32 @@ static void print_json(const struct dwal_info *info)
     dw_json_number(&json, "feature_compat", info->feature_compat);
     dw_json_number(&json, "feature_ro_compat", info->feature_ro_compat);
     dw_json_number(&json, "feature_incompat", info->feature_incompat);
+    if (choice)
+        dw_choice_json(&json, choice);
     dw_json_end(&json);
+}
+
+/* What an open would take by what is known now. */
+static void print_choice(const struct dwal_choice *choice)
+{
+    char text[40], time[16];
+    dw_output_format("backend        %s, %s (%s", choice->backend, dw_choice_way(choice->backend, choice->way),
+                     dwal_chosen_by_text(choice->chosen_by));
+    if (choice->measured_time_ns > 0)
+        dw_output_format(", %s%s", time_text(choice->measured_time_ns, text),
+                         choice->is_stale ? "; latencies drifted since: the next open measures again" : "");
+    dw_output_text(")\n");
+    for (uint32_t i = 0; i < choice->timing_count; i++) {
+        const struct dwal_timing *row = &choice->timings[i];
+        if (row->size == 4096)
+            dw_output_format("               4 KiB %-6s %-18s %9s at the median, 99 %% within %s\n", row->backend,
+                             dw_choice_way(row->backend, row->way), dw_choice_time(row->p50_ns, text),
+                             dw_choice_time(row->p99_ns, time));
+    }
+    for (uint32_t i = 0; i < choice->reason_count; i++) {
+        dw_output_text("               ");
+        dw_choice_wrap(choice->reasons[i], 15, 110);
+    }
 }
 
 static void print_text(const struct dwal_info *info)
@@ -125,10 +152,14 @@ static int run(int argument_count, char **arguments)
     int result = dwal_get_info(path, &open, &info);
     if (result)
         return dw_message_library(path, result);
+    struct dwal_choice choice = {.size = sizeof choice};
+    bool has_choice = dwal_foresee_choice(path, &open, &choice) == 0;
     if (is_json)
-        print_json(&info);
+        print_json(&info, has_choice ? &choice : NULL);
     else
         print_text(&info);
+    if (!is_json && has_choice)
+        print_choice(&choice);
     return DW_EXIT_GOOD;
 }
 

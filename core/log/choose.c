@@ -19,7 +19,6 @@
 #include "base/assert.h"
 #include "base/bits.h"
 
-#define COUNT_MIN        16u   /* trials below which a row says nothing */
 #define UNIT_SIZE        4096u /* what a lone commit writes */
 #define WRITE_SIZE_MIN   (64u << 10)
 #define WRITE_SIZE_MAX   (1u << 20)
@@ -39,15 +38,22 @@ static void give_reason(struct dwal_choice *choice, const char *format, ...)
 
 /* ---- looking at figures ---- */
 
-static const struct dwal_timing *find_row(const struct dwal_timing *timings, size_t count, const char *backend,
-                                          enum dwal_way way, uint32_t size, bool is_unwritten)
+static const struct dwal_timing *find_any_row(const struct dwal_timing *timings, size_t count, const char *backend,
+                                              enum dwal_way way, uint32_t size, bool is_unwritten, uint32_t count_min)
 {
     for (size_t i = 0; i < count; i++)
         if (timings[i].size == size && timings[i].way == way && timings[i].is_unwritten == is_unwritten &&
-            strcmp(timings[i].backend, backend) == 0 && timings[i].system_error == 0 && timings[i].count >= COUNT_MIN &&
+            strcmp(timings[i].backend, backend) == 0 && timings[i].system_error == 0 && timings[i].count >= count_min &&
             timings[i].p50_ns > 0)
             return &timings[i];
     return NULL;
+}
+
+/* Of those that may decide. */
+static const struct dwal_timing *find_row(const struct dwal_timing *timings, size_t count, const char *backend,
+                                          enum dwal_way way, uint32_t size, bool is_unwritten)
+{
+    return find_any_row(timings, count, backend, way, size, is_unwritten, DW_CHOOSE_COUNT_MIN);
 }
 
 /* Better by so many percent at the median, and in the tail not worse than twofold? */
@@ -68,8 +74,8 @@ static bool is_one_command(const struct dw_site *site)
     return site->has_volatile_cache == DW_FACT_NO || site->has_fua == DW_FACT_YES;
 }
 
-/* Does an asynchronous durable write complete in an ordinary kernel worker? Unknown counts as yes. */
-static bool has_worker_hop(const struct dw_site *site)
+/* Unknown counts as yes. */
+bool dw_choose_is_synchronous(const struct dw_site *site)
 {
     if (site->is_device)
         return false;
@@ -205,8 +211,8 @@ void dw_choose(const struct dw_site *site, const struct dwal_timing *timings, si
 {
     *choice = (struct dwal_choice){.size = sizeof *choice, .way = DWAL_WAY_DSYNC};
     warn_of_doubts(site, choice);
-    const char *backend = has_worker_hop(site) ? choose_synchronous(site, timings, count, choice)
-                                               : choose_fastest(site, timings, count, choice);
+    const char *backend = dw_choose_is_synchronous(site) ? choose_synchronous(site, timings, count, choice)
+                                                         : choose_fastest(site, timings, count, choice);
     consider_flush(timings, count, &backend, choice);
     if (site->uring_error != 0)
         give_reason(choice, "io_uring cannot be used here (%s).",
@@ -218,7 +224,7 @@ void dw_choose(const struct dw_site *site, const struct dwal_timing *timings, si
     choice->block_size = dw_choose_block_size(site->physical_block_size);
     tell_of_extents(timings, count, choice);
     if (choice->write_size_max != 0 && choice->write_size_max < WRITE_SIZE_MAX)
-        give_reason(choice, "Writes beyond %u KiB gain little: 80 %% of the full throughput is reached there.",
+        give_reason(choice, "Writes beyond %u KiB gain little: 90 %% of the full throughput is reached there.",
                     choice->write_size_max >> 10);
     if (choice->block_size > UNIT_SIZE)
         give_reason(choice, "The device's physical block is %u bytes: that is the block of a new log here.",
@@ -236,7 +242,8 @@ uint64_t dw_choose_expected_ns(const struct dwal_timing *timings, size_t count, 
     static const uint32_t sizes[] = {4096, 16384, 65536, 1u << 20};
     const struct dwal_timing *below = NULL, *above = NULL;
     for (size_t i = 0; i < DW_COUNT_OF(sizes); i++) {
-        const struct dwal_timing *row = find_row(timings, count, backend, way, sizes[i], false);
+        const struct dwal_timing *row =
+            find_any_row(timings, count, backend, way, sizes[i], false, DW_CHOOSE_COUNT_FEW);
         if (row && row->size <= size)
             below = row;
         if (row && row->size >= size && !above)
@@ -251,14 +258,15 @@ uint64_t dw_choose_expected_ns(const struct dwal_timing *timings, size_t count, 
 
 uint32_t dw_choose_write_size(const struct dwal_timing *timings, size_t count, const char *backend, enum dwal_way way)
 {
-    const struct dwal_timing *largest = find_row(timings, count, backend, way, WRITE_SIZE_MAX, false);
-    const struct dwal_timing *small = find_row(timings, count, backend, way, UNIT_SIZE, false);
+    const struct dwal_timing *largest =
+        find_any_row(timings, count, backend, way, WRITE_SIZE_MAX, false, DW_CHOOSE_COUNT_FEW);
+    const struct dwal_timing *small = find_any_row(timings, count, backend, way, UNIT_SIZE, false, DW_CHOOSE_COUNT_FEW);
     if (!largest || !small)
         return 0;
     for (uint32_t size = WRITE_SIZE_MIN; size < WRITE_SIZE_MAX; size *= 2) {
         uint64_t expected_ns = dw_choose_expected_ns(timings, count, backend, way, size);
-        /* size / expected >= 0.8 * largest size / its time */
-        if ((uint64_t)size * largest->p50_ns * 10 >= (uint64_t)WRITE_SIZE_MAX * expected_ns * 8)
+        /* size / expected >= 0.9 * largest size / its time */
+        if ((uint64_t)size * largest->p50_ns * 10 >= (uint64_t)WRITE_SIZE_MAX * expected_ns * 9)
             return size;
     }
     return WRITE_SIZE_MAX;

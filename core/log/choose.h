@@ -9,6 +9,9 @@
 
 #include "io/probe.h"
 
+#define DW_CHOOSE_COUNT_MIN 16u /* trials below which a row decides nothing */
+#define DW_CHOOSE_COUNT_FEW 6u  /* ... and below which it does not even tell how time grows with size */
+
 /* What the rules look at, besides the figures. */
 struct dw_site {
     bool is_device; /* a raw block device, no file system between */
@@ -32,9 +35,12 @@ struct dw_site dw_site_of(const struct dw_probe *probe, const struct dw_probe_sy
 /* `timings` may be empty: then by facts alone. chosen_by, measured_time_ns and is_stale are the caller's to set. */
 void dw_choose(const struct dw_site *site, const struct dwal_timing *timings, size_t count, struct dwal_choice *choice);
 
+/* An asynchronous durable write would complete in an ordinary kernel worker here: the synchronous call, whatever the figures
+ * say. */
+bool dw_choose_is_synchronous(const struct dw_site *site);
 /* May a kernel thread poll for submissions here (io_uring's SQPOLL)? Only where a processor can be spared for it. */
 bool dw_choose_allows_kernel_polling(const struct dw_site *site);
-/* The smallest power of two that reaches 80 % of the throughput of the largest size measured, 64 KiB at least; 0: unknown. */
+/* The smallest power of two that reaches 90 % of the throughput of the largest size measured, 64 KiB at least; 0: unknown. */
 uint32_t dw_choose_write_size(const struct dwal_timing *timings, size_t count, const char *backend, enum dwal_way way);
 /* The block of a new log: the device's physical block when that is larger than 4096 and a power of two up to 64 KiB. */
 uint32_t dw_choose_block_size(uint32_t physical_block_size);

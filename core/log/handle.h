@@ -7,10 +7,13 @@
 
 #include <dwal/dwal.h>
 #include <dwal/inspect.h>
+#include <dwal/probe.h>
 #include <pthread.h>
 
 #include "core/base/worker.h"
 #include "core/log/backend.h"
+#include "core/log/choice_cache.h"
+#include "core/log/drift.h"
 #include "core/log/log.h"
 #include "core/read/reader.h"
 #include "core/read/recover.h"
@@ -42,6 +45,11 @@ struct dwal {
 
     /* Writers only. */
     struct dw_backend backend; /* what was taken, and why */
+    /* Of writers: what was chosen and by what; written by open. */
+    struct dwal_choice choice;
+    char choice_key[DW_MEASURED_KEY_SIZE];
+    struct dw_drift drift;        /* the maker's */
+    _Atomic bool is_choice_stale; /* relaxed: the maker tells, anybody reads; a fact for people */
     struct dw_writer writer;
     bool is_writer_ready; /* the store's hooks may reach the writer; set before any thread starts */
     struct dw_worker flusher;
@@ -76,6 +84,7 @@ DW_NODISCARD int dw_options_agree(const struct dwal_options *given, const struct
 DW_NODISCARD int dw_options_geometry(const struct dwal_options *options, struct dw_geometry *geometry);
 /* core/log/create_device.c: sizes that were not given, as the device wants them; refuse to format what may hold something. */
 DW_NODISCARD int dw_create_on_device(struct dw_disk *disk, struct dwal_options *options);
+bool dw_options_is_backend(const char *name);
 /* L: blocks that may be in flight with these options. */
 uint32_t dw_options_in_flight_blocks(const struct dwal_options *options, const struct dw_geometry *geometry);
 

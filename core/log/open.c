@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "core/base/error.h"
+#include "core/log/choice.h"
 #include "core/log/handle.h"
 #include "core/log/path.h"
 #include "core/log/place.h"
@@ -77,6 +78,7 @@ static void maker_run(void *context)
         uint64_t wait_ns = 0;
         dw_store_step(log->store, &wait_ns);
         look_for_stall(log);
+        dw_choice_watch(log, dw_writer_now(&log->writer));
         if (wait_ns > 0)
             dw_store_maker_sleep(log->store, dw_min_u64(wait_ns, STALL_LOOK_NS));
     }
@@ -204,14 +206,21 @@ static int recover(struct dwal *log, struct dw_recovered *recovered)
 }
 
 /* Before anything is written: a backend that was named and cannot be had is a refusal. */
-static int choose_backend(struct dwal *log, const struct dw_backend_order *given)
+static int choose_backend(struct dwal *log, const struct dw_backend_order *given, bool is_write_size_free)
 {
-    struct dw_backend_order order;
-    if (log->options.backend || !given)
-        dw_backend_default_order(log, &order);
-    else
+    struct dw_backend_order order = {.count = 0};
+    int result = 0;
+    if (given && !log->options.backend)
         order = *given;
-    return dw_backend_take(log, &order);
+    else
+        result = dw_choice_make(log, is_write_size_free, &order);
+    if (result == 0 && order.count == 0)
+        dw_backend_default_order(log, &order);
+    if (result == 0)
+        result = dw_backend_take(log, &order);
+    if (result == 0)
+        dw_choice_tell(log);
+    return result;
 }
 
 static void step_maker(void *context)
@@ -301,6 +310,12 @@ static int tear_down(struct dwal *log, bool is_clean, uint64_t end)
     return result;
 }
 
+static bool is_write_size_free(const struct dwal_options *given)
+{
+    const size_t needed = offsetof(struct dwal_options, write_size_max) + sizeof given->write_size_max;
+    return !given || given->size < needed || given->write_size_max == 0;
+}
+
 int dw_log_open_on(const struct dw_log_setup *setup, const struct dwal_options *given, struct dwal **out)
 {
     *out = NULL;
@@ -321,7 +336,7 @@ int dw_log_open_on(const struct dw_log_setup *setup, const struct dwal_options *
     if (result == 0)
         result = load(log);
     if (result == 0 && log->is_writer)
-        result = choose_backend(log, setup->order);
+        result = choose_backend(log, setup->order, is_write_size_free(given));
     if (result == 0)
         result = recover(log, &recovered);
     if (result == 0 && log->is_writer)

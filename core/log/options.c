@@ -47,7 +47,7 @@ static void fill_defaults(struct dwal_options *o)
 }
 
 /* "sim" is for tests: a disk of this machine has no such queue. */
-static bool is_backend(const char *name)
+bool dw_options_is_backend(const char *name)
 {
     static const char *const names[] = {"sync", "uring", "aio", "sim"};
     for (size_t i = 0; i < DW_COUNT_OF(names); i++)
@@ -65,7 +65,7 @@ static int check_enums(const struct dwal_options *o)
     if (o->recovery > DWAL_TOLERANT)
         return dw_fail(DWAL_EARGUMENT, "options.recovery is %u: choose DWAL_STRICT or DWAL_TOLERANT",
                        (unsigned)o->recovery);
-    if (o->backend && !is_backend(o->backend))
+    if (o->backend && !dw_options_is_backend(o->backend))
         return dw_fail(DWAL_EARGUMENT, "options.backend is \"%.20s\": choose sync, uring or aio", o->backend);
     return 0;
 }

@@ -180,7 +180,7 @@ int dwal_probe(const char *path, const struct dwal_probe_options *given, struct 
     if (result < 0)
         return result;
     struct dw_probe_system system;
-    dw_probe_machine(&system);
+    dw_probe_machine(&system, true);
     result = measure(path, &options, &facts, probe);
     if (result < 0)
         return result;

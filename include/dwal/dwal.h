@@ -125,8 +125,8 @@ struct dwal_options {
     uint64_t min_lsn;             /* a witness of your own: an lsn that you know to have been durable */
     uint64_t ring_size;           /* bytes of the in-memory ring, a power of two of blocks; default 8 MiB */
     uint32_t in_flight_writes;    /* durable writes in flight, 1..4; default 4 (the sync backend uses 1) */
-    uint32_t write_size_max;      /* largest single write, bytes; default 1 MiB */
-    const char *backend;          /* "sync", "uring", "aio"; NULL: chosen at open. See dwal_backend */
+    uint32_t write_size_max;      /* largest single write, bytes; default 1 MiB, or less if measured to be as good */
+    const char *backend;          /* "sync", "uring", "aio"; NULL: $DWAL_BACKEND, else measured; see dwal/probe.h */
     uint32_t marker_delay_ms;     /* idle time before a marker block is written; default 10; UINT32_MAX: never */
     uint32_t fill_kib_per_second; /* pace of blank filling while commits run; default 65536, that is 64 MiB/s;
                                      * full speed when a blank is needed at once or nothing became durable for 20 ms */

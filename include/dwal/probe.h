@@ -107,6 +107,11 @@ struct dwal_probe {
  * DWAL_EPERMISSION, DWAL_EDEVICE, DWAL_EMEMORY. */
 int dwal_probe(const char *path, const struct dwal_probe_options *options, struct dwal_probe *probe);
 
+/* What dwal_open with `options` (may be NULL) would choose for `path` by what is known already: measures nothing. */
+int dwal_foresee_choice(const char *path, const struct dwal_options *options, struct dwal_choice *choice);
+/* What was chosen when this log was opened; is_stale when latencies drifted since. Only of a writer. */
+int dwal_get_choice(const dwal *log, struct dwal_choice *choice);
+
 #ifdef __GNUC__
 #pragma GCC visibility pop
 #endif

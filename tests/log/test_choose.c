@@ -245,7 +245,7 @@ static void the_largest_write_is_where_throughput_levels_off(void **state)
     struct dwal_timing rows[4];
     size_t count = four_sizes(rows, 100, 104, 112, 305); /* the time of a call dominates: all of 1 MiB is wanted */
     assert_int_equal(dw_choose_write_size(rows, count, "sync", DWAL_WAY_DSYNC), 1u << 20);
-    count = four_sizes(rows, 10, 16, 40, 560); /* the device's bandwidth dominates early */
+    count = four_sizes(rows, 10, 13, 36, 560); /* the device's bandwidth dominates early */
     assert_int_equal(dw_choose_write_size(rows, count, "sync", DWAL_WAY_DSYNC), 64u << 10);
     count = four_sizes(rows, 20, 30, 80, 700);
     uint32_t size = dw_choose_write_size(rows, count, "sync", DWAL_WAY_DSYNC);
