@@ -85,8 +85,8 @@ typedef void dwal_event_fn(void *context, enum dwal_event_level level, const cha
 /* Called (by the maker thread) once for each volume when all of it is durable, in order, before its table of contents
  * is written. `first` and `end`: lsns of this volume's content; entries with first <= lsn < end start in it; `spill`:
  * the last of them runs on into the next volume. Write at most `capacity` bytes to `table`, return how many; a
- * longer answer is an error: the log stops with DWAL_ETABLE. Must not call back into the log except for dwal_durable
- * and dwal_read. After a crash it is called again at open for a volume whose table had not been written. */
+ * longer answer is an error: the log stops with DWAL_ETABLE. Must not call back into the log except for dwal_durable,
+ * dwal_read and dwal_read_match. After a crash it is called again at open for a volume whose table had not been written. */
 typedef uint64_t dwal_table_fn(void *context, uint32_t volume, uint64_t first, uint64_t end, bool spill, void *table,
                                uint32_t capacity);
 

@@ -67,7 +67,19 @@ extern "C" {
     X(DWAL_ERAFT_RECORD, -1206, "a record is none that the Raft log writes there", "see whether this is a Raft "       \
       "log, and who else appended to it")                                                                              \
     X(DWAL_ERAFT_RELEASED, -1207, "the log does not reach back to this snapshot any more", "open at a snapshot "       \
-      "that dwal_raft_get_snapshots lists")
+      "that dwal_raft_get_snapshots lists")                                                                            \
+    /* dwal/indexed.h */                                                                                               \
+    X(DWAL_EINDEX_NONE, -1101, "no entry has this index", "use an index from the first to the last; to empty the "     \
+      "log, reset it")                                                                                                 \
+    X(DWAL_EINDEX_GAP, -1102, "the index does not follow the last one", "store at the index after the last; to go on " \
+      "elsewhere, truncate or reset the log first")                                                                    \
+    X(DWAL_EINDEX_MIDDLE, -1103, "a range in the middle of the log cannot be deleted", "delete a range that reaches "  \
+      "to the first or to the last entry")                                                                             \
+    X(DWAL_EINDEX_CLOSED, -1104, "the log was closed", "open it again")                                                \
+    X(DWAL_EINDEX_CODEC, -1105, "the entries were encoded by another codec", "open with the codec of the log's first " \
+      "open, or with 0")                                                                                               \
+    X(DWAL_EINDEX_VALUE, -1106, "the value has another length", "read it with dwal_indexed_value")                     \
+    X(DWAL_EINDEX_CANCELLED, -1107, "the caller stopped it", "call again to go on where it stopped")
 
 /* clang-format on */
 enum dwal_error_code {

@@ -19,6 +19,7 @@
 
 #include "alloc/alloc.h"
 #include "tests/faults/error_cases_raft.h"
+#include "tests/faults/error_cases_indexed.h"
 
 /* ---- one function per code ---- */
 
