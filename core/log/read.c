@@ -215,7 +215,7 @@ static int refuse_buffer(struct dwal_record *record, uint64_t need, size_t size)
 {
     record->metadata = record->data = NULL;
     return dw_fail_at(DWAL_EBUFFER, record->volume, DWAL_NO_LSN, record->lsn,
-                      "the record at lsn %llu has %llu bytes, the buffer %zu", (unsigned long long)record->lsn,
+                      "the record at lsn %llu needs %llu bytes, the buffer has %zu", (unsigned long long)record->lsn,
                       (unsigned long long)need, size);
 }
 

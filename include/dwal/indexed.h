@@ -179,6 +179,7 @@ int dwal_indexed_set(dwal_indexed *log, const void *key, size_t key_size, const 
  * longer than the buffer. Never blocks on the device. */
 int dwal_indexed_value(dwal_indexed *log, const void *key, size_t key_size, void *buffer, size_t size,
                        size_t *value_size, bool *is_found);
+/* The same with 8 bytes, little-endian. */
 int dwal_indexed_set_u64(dwal_indexed *log, const void *key, size_t key_size, uint64_t value);
 /* *value is 0 when there is none. DWAL_EINDEX_VALUE: what is stored there has not 8 bytes. */
 int dwal_indexed_value_u64(dwal_indexed *log, const void *key, size_t key_size, uint64_t *value);
