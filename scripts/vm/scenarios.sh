@@ -89,13 +89,18 @@ power()
     local kind=$1 lba=$2 at=$vm_work device
     shift 2
     mkdir "$at/ram" "$at/mount"
-    mount -t tmpfs -o size=1G tmpfs "$at/ram"
+    mount -t tmpfs -o size=1G tmpfs "$at/ram" || vm_skip "no mounts here"
     vm_mounts+=("$at/ram")
     case $kind in
     ext4) vm_ext4 "$at/ram/base" 32M ;;
     xfs) vm_xfs "$at/ram/base" 32M "$lba" ;;
     raw) truncate -s 32M "$at/ram/base" ;;
     esac
+    cp --sparse=always "$at/ram/base" "$at/ram/image"
+    device=$(losetup -f --show --sector-size "$lba" "$at/ram/image") || vm_skip "no loop devices here"
+    vm_loops+=("$device")
+    [ "$kind" = raw ] || { mount -t "$kind" "$device" "$at/mount" && umount "$at/mount"; } ||
+        vm_skip "this kernel cannot mount $kind"
     {
         echo '#!/bin/sh'
         echo "export VM_KIND=$kind VM_SECTOR=$lba VM_ROUNDS=${DWAL_VM_ROUNDS:-16} VM_BACKENDS='$*'"
@@ -110,13 +115,10 @@ power()
         truncate -s 256M $at/ram/record && truncate -s 16M $at/ram/trace"
     DWAL_VM_MEMORY=384 vm_boot guest
 
-    truncate -s 32M "$at/ram/image"
     if [ -n "${DWAL_VM_KEEP:-}" ]; then
         mkdir -p "$DWAL_VM_KEEP/$kind-$lba"
         cp --sparse=always "$at"/ram/* "$DWAL_VM_KEEP/$kind-$lba"
     fi
-    device=$(losetup -f --show --sector-size "$lba" "$at/ram/image")
-    vm_loops+=("$device")
     build/release/vm_crash "$at/ram/record" "$at/ram/trace" "$at/ram/base" "$at/ram/device" "$device" "$at/ram/image" "$kind" \
         "$at/mount" "$lba" sync "${DWAL_VM_IMAGES:-400}" "${DWAL_VM_SEED:-1}"
 }

@@ -16,13 +16,16 @@ struct demand {                    /* at one cut */
     uint64_t first_min, first_max; /* the trim point */
 };
 
+enum { TOLD_MAX = 20 };
 #define AFTER_TEXT "written after the power cut"
 
 static int by_lsn(const void *left, const void *right)
 {
     const struct judge_entry *a = left;
     const struct judge_entry *b = right;
-    return a->lsn < b->lsn ? -1 : a->lsn > b->lsn;
+    if (a->lsn != b->lsn)
+        return a->lsn < b->lsn ? -1 : 1;
+    return a->mark < b->mark ? -1 : a->mark > b->mark;
 }
 
 void judge_init(struct judge *judge, const struct write_log *log, const char *backend)
@@ -42,6 +45,11 @@ void judge_init(struct judge *judge, const struct write_log *log, const char *ba
             judge->created = i;
     }
     qsort(judge->entries, judge->count, sizeof *judge->entries, by_lsn);
+    size_t kept = 0; /* of an entry that was told again by a later turn the first mark counts */
+    for (size_t i = 0; i < judge->count; i++)
+        if (kept == 0 || judge->entries[kept - 1].lsn != judge->entries[i].lsn)
+            judge->entries[kept++] = judge->entries[i];
+    judge->count = kept;
 }
 
 void judge_free(struct judge *judge)
@@ -68,7 +76,7 @@ static struct demand demand_at(const struct judge *judge, size_t cut)
 static void tell(struct judge *judge, uint64_t *counter, const char *what, uint64_t lsn)
 {
     ++*counter;
-    if (judge->is_quiet)
+    if (judge->is_quiet || judge->lost + judge->invented + judge->refused > TOLD_MAX)
         return;
     printf("%s: %s", judge->image, what);
     if (lsn != DWAL_NO_LSN)

@@ -1,6 +1,6 @@
 /* judge.h - what a log must hold after a power cut, from the marks in the record, and whether it does.
  *
- * Every entry that the writer appended was acknowledged in the end, so the marks tell the whole order of the log; a cut tells
+ * Every entry that the writer wrote was told by a mark in the end, so the marks tell the whole order of the log; a cut tells
  * which acknowledgements had been given by then. After recovery the log must be a run of that order: from a point that a trim
  * allowed, up to the last acknowledged entry at least, each entry whole, batches whole, and nothing else.
  * Happy path: init from a record, then judge each opened path. Failure of a log: counted and told on standard output, with the

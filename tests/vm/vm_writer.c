@@ -1,21 +1,24 @@
 /* vm_writer.c - the program whose writes are recorded in a guest: four lanes append to a log, and each acknowledgement goes into
  * the record of the writes as a mark.
  *
- *     vm_writer PATH BACKEND SECTOR TURN ROUNDS close|leave DM
+ *     vm_writer PATH BACKEND SECTOR TURN ROUNDS close|leave|kill DM
  *
  * One run is one turn: open (turn 0 creates), ROUNDS groups of entries in each lane (tests/proof/kill.h: contents follow from
- * lane and number), a trim in the middle of every turn but the first; then close, or end without it. Every entry that is
- * appended is acknowledged before the end, so that the marks tell the whole log. DM: name of the log-writes device.
+ * lane and number), a trim in the middle of every turn but the first; then close, or end without it, or SIGKILL in the second
+ * half. Every entry that is written whole is told by a mark: when it is acknowledged, or, where a kill came before that, by the
+ * next turn, which marks all that it found. So the marks tell the whole log. DM: name of the log-writes device.
  * Failure: a message and status 1. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <dwal/dwal.h>
@@ -169,10 +172,44 @@ static void open_log(const char *path, const char *backend, const char *sector, 
     need(result, "open");
 }
 
+/* What recovery has shown once is there for good. */
+static void mark_all_found(void)
+{
+    dwal_cursor *cursor = NULL;
+    struct dwal_record record;
+    struct kill_label label;
+    need(dwal_cursor_open(the_log, 0, &cursor), "read");
+    int result;
+    while ((result = dwal_cursor_next(cursor, &record)) == 0) {
+        if (record.metadata_size != sizeof label) {
+            fprintf(stderr, "vm_writer: what is the entry at %llu?\n", (unsigned long long)record.lsn);
+            _exit(1);
+        }
+        memcpy(&label, record.metadata, sizeof label);
+        mark(VM_MARK_ACK, label.lane, (unsigned long long)label.sequence, (unsigned long long)record.lsn);
+    }
+    need(result == DWAL_EEND ? 0 : result, "read");
+    dwal_cursor_close(cursor);
+}
+
+static void end_turn(struct lane lanes[KILL_LANES], const char *how)
+{
+    if (strcmp(how, "kill") == 0) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        nanosleep(&(struct timespec){.tv_nsec = 5000000 + now.tv_nsec % 60000000}, NULL);
+        kill(getpid(), SIGKILL);
+    }
+    join_lanes(lanes);
+    if (strcmp(how, "close") == 0)
+        need(dwal_close(the_log), "close");
+    _exit(0); /* "leave": the log stays open, as in a crash of the program */
+}
+
 int main(int argument_count, char **arguments)
 {
     if (argument_count != 8) {
-        fprintf(stderr, "usage: vm_writer PATH BACKEND SECTOR TURN ROUNDS close|leave DM\n");
+        fprintf(stderr, "usage: vm_writer PATH BACKEND SECTOR TURN ROUNDS close|leave|kill DM\n");
         return 1;
     }
     uint64_t turn = strtoull(arguments[4], NULL, 10);
@@ -180,6 +217,8 @@ int main(int argument_count, char **arguments)
     device_name = arguments[7];
     control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
     open_log(arguments[1], arguments[2], arguments[3], turn == 0);
+    if (turn > 0)
+        mark_all_found();
     struct lane lanes[KILL_LANES];
     for (uint32_t i = 0; i < KILL_LANES; i++)
         lanes[i] = (struct lane){.number = i, .next = turn * rounds * group_size[i]};
@@ -189,8 +228,5 @@ int main(int argument_count, char **arguments)
     start_lanes(lanes, rounds - rounds / 2);
     if (turn > 0)
         trim_before(start);
-    join_lanes(lanes);
-    if (strcmp(arguments[6], "close") == 0)
-        need(dwal_close(the_log), "close");
-    _exit(0); /* "leave": the log stays open, as in a crash of the program */
+    end_turn(lanes, arguments[6]);
 }
