@@ -9,26 +9,15 @@
 #include <dwal/dwal.h>
 
 #include "perf/load.h"
+#include "perf/recycle.h"
 
 static dwal *the_log;
 static bool is_recycling;
-#define RECYCLE_BLANKS 16u
-#define RECYCLE_KEEP   (UINT64_C(256) << 20) /* bytes of the log that are not trimmed */
 
 static void check(int result, const char *what)
 {
     if (result != 0)
         load_stop(what, dwal_last_error()->text);
-}
-
-static void wait_for_blanks(void)
-{
-    static struct dwal_stats stats;
-    stats.size = sizeof stats;
-    do {
-        perf_sleep_ns(UINT64_C(50000000));
-        check(dwal_get_stats(the_log, &stats), "stats");
-    } while (stats.blanks_made < RECYCLE_BLANKS + 1); /* one more was claimed */
 }
 
 static void load_open(const struct load *load)
@@ -38,10 +27,7 @@ static void load_open(const struct load *load)
     struct dwal_options options = DWAL_OPTIONS_INIT;
     static char backend[32];
     snprintf(backend, sizeof backend, "%s", load->variant);
-    char *recycle = strstr(backend, "+recycle");
-    if (recycle)
-        *recycle = '\0';
-    is_recycling = recycle != NULL;
+    is_recycling = recycle_is_asked(backend);
     if (*backend)
         options.backend = backend;
     if (is_recycling)
@@ -49,7 +35,7 @@ static void load_open(const struct load *load)
     check(dwal_create(path, &options), "create");
     check(dwal_open(path, &options, &the_log), "open");
     if (is_recycling)
-        wait_for_blanks();
+        recycle_wait(the_log);
     perf_sleep_ns(UINT64_C(500000000)); /* let the blanks be made: what is measured is commits beside a quiet maker */
 }
 
@@ -62,10 +48,8 @@ static void load_commit(const void *bytes, size_t size)
     uint64_t end;
     check(dwal_commit(the_log, &entry, NULL, &end), "commit");
     static _Thread_local uint64_t trimmed;
-    if (is_recycling && end > trimmed + RECYCLE_KEEP + (RECYCLE_KEEP >> 2)) {
-        trimmed = end - RECYCLE_KEEP;
-        check(dwal_trim(the_log, trimmed), "trim");
-    }
+    if (is_recycling)
+        check(recycle_trim(the_log, end, &trimmed), "trim");
 }
 
 /* With PERF_STAGES set: where the time went, on standard error. */

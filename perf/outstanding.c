@@ -5,14 +5,15 @@
  *   sync     dwal_sync to the oldest: the caller writes by itself when nobody else does
  *   flush    dwal_flush, then dwal_wait: the flusher's thread writes
  *   eventfd  dwal_flush, then poll on dwal_eventfd: as an event loop would
- * usage: outstanding DIRECTORY [OUTSTANDING [SIZE [SECONDS [VARIANT[:BACKEND]]]]] */
+ * With "+recycle" behind it the log is trimmed behind itself (perf/recycle.h).
+ * usage: outstanding DIRECTORY [OUTSTANDING [SIZE [SECONDS [VARIANT[:BACKEND][+recycle]]]]] */
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <dwal/dwal.h>
 
-#include "perf/measure.h"
+#include "perf/recycle.h"
 
 #define OUTSTANDING_MAX 4096u
 
@@ -30,6 +31,8 @@ struct outstanding {
     size_t size;
     const char *variant;
     int event;
+    bool is_recycling;
+    uint64_t trimmed;
     uint32_t first, count; /* in the arrays, round */
     uint64_t start_ns[OUTSTANDING_MAX], end[OUTSTANDING_MAX];
     unsigned char *bytes;
@@ -87,6 +90,8 @@ static void run_for(struct outstanding *o, double seconds, struct perf_histogram
         fill_up(o);
         wait_for_oldest(o);
         take_durable(o, histogram);
+        if (o->is_recycling)
+            check(recycle_trim(o->log, dwal_durable(o->log), &o->trimmed), "trim");
     }
 }
 
@@ -104,6 +109,7 @@ int main(int argument_count, char **arguments)
     char variant[32] = "sync";
     if (argument_count > 5)
         snprintf(variant, sizeof variant, "%s", arguments[5]);
+    o.is_recycling = recycle_is_asked(variant);
     char *backend = strchr(variant, ':');
     if (backend)
         *backend++ = '\0';
@@ -116,9 +122,13 @@ int main(int argument_count, char **arguments)
     snprintf(path, sizeof path, "%s/log", arguments[1]);
     struct dwal_options options = DWAL_OPTIONS_INIT;
     options.backend = backend;
+    if (o.is_recycling)
+        options.blanks = RECYCLE_BLANKS;
     check(dwal_create(path, &options), "create");
     check(dwal_open(path, &options, &o.log), "open");
     check(dwal_eventfd(o.log, &o.event), "eventfd");
+    if (o.is_recycling)
+        recycle_wait(o.log);
     perf_sleep_ns(UINT64_C(500000000));
     run_for(&o, 0.3, &warming);
     double cpu = perf_cpu_s();
