@@ -8,6 +8,10 @@
 #include "base/assert.h"
 #include "core/base/error.h"
 
+/* Whoever has read so many full buffers one behind the other reads on for long. */
+#define AHEAD_RUN  8u
+#define AHEAD_SIZE ((size_t)2 << 20)
+
 static int make_buffer(struct dw_source *source, size_t read_ahead)
 {
     const struct dw_geometry *g = &source->geometry;
@@ -42,6 +46,8 @@ int dw_source_open_file(struct dw_source *source, const struct dw_geometry *geom
 
 void dw_source_release(struct dw_source *source)
 {
+    if (source->ahead)
+        dw_ahead_forget(source->ahead); /* it reads from the file that is let go */
     if (!source->store)
         return;
     if (source->volume)
@@ -55,6 +61,8 @@ void dw_source_release(struct dw_source *source)
 void dw_source_close(struct dw_source *source)
 {
     dw_source_release(source);
+    dw_ahead_close(source->ahead);
+    source->ahead = NULL;
     dw_arena_return(source->arena, source->buffer);
     source->buffer = NULL;
 }
@@ -118,6 +126,7 @@ static void read_hard(struct dw_source *source, uint64_t block, int result, stru
         read_pieces(source, block, view);
         source->blocks_read++;
         if (view->unreadable == 0) { /* the second attempt succeeded */
+            source->shown = source->buffer;
             source->first = block;
             source->count = 1;
             view->bytes = source->buffer;
@@ -154,12 +163,75 @@ static uint32_t blocks_to_read(struct dw_source *source, uint64_t block)
     return source->want < source->buffer_blocks ? source->want : source->buffer_blocks;
 }
 
+/* Bytes from `block` on that may be read: to the volume's end, and not beyond the limit unless the block itself is. */
+static uint64_t bytes_left(const struct dw_source *source, uint64_t block)
+{
+    const struct dw_geometry *g = &source->geometry;
+    uint64_t left = g->data_blocks - block % g->data_blocks;
+    if (block < source->limit)
+        left = dw_min_u64(left, source->limit - block);
+    return left * g->block_size;
+}
+
+/* The piece that holds `block`, if it was read ahead. */
+static bool take_ahead(struct dw_source *source, uint64_t block)
+{
+    const struct dw_geometry *g = &source->geometry;
+    size_t done;
+    if (!source->ahead)
+        return false;
+    const uint8_t *bytes =
+        dw_ahead_collect(source->ahead, source->file, source->base + dw_place_of_block(g, block), g->block_size, &done);
+    if (!bytes)
+        return false;
+    source->shown = bytes;
+    source->first = block;
+    source->count = (uint32_t)(done / g->block_size);
+    return true;
+}
+
+/* Have the piece behind what is shown read meanwhile, for who has been reading forwards for long. */
+static void ask_ahead(struct dw_source *source)
+{
+    const struct dw_geometry *g = &source->geometry;
+    uint64_t next = source->next;
+    if (source->run < AHEAD_RUN || next % g->data_blocks == 0 || next >= source->limit)
+        return;
+    if (!source->ahead && source->store && dw_store_may_start_threads(source->store)) {
+        source->ahead = dw_ahead_open(AHEAD_SIZE, g->block_size);
+        if (!source->ahead)
+            source->run = 0; /* no memory or thread now: perhaps later */
+    }
+    if (source->ahead)
+        dw_ahead_ask(source->ahead, source->file, source->base + dw_place_of_block(g, next),
+                     (size_t)dw_min_u64(bytes_left(source, next), dw_ahead_size(source->ahead)));
+}
+
+/* One large read by this thread. */
+static int read_here(struct dw_source *source, uint64_t block)
+{
+    const struct dw_geometry *g = &source->geometry;
+    bool is_next = block == source->next;
+    size_t size =
+        (size_t)dw_min_u64(bytes_left(source, block), (uint64_t)blocks_to_read(source, block) * g->block_size);
+    size_t done = 0;
+    int result = dw_file_read(source->file, source->buffer, size, source->base + dw_place_of_block(g, block), &done);
+    source->shown = source->buffer;
+    source->first = block;
+    source->count = (uint32_t)(done / g->block_size);
+    if (!is_next)
+        source->run = 0;
+    else if (source->count == source->buffer_blocks)
+        source->run++;
+    return result;
+}
+
 int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view *view)
 {
     const struct dw_geometry *g = &source->geometry;
     if (block - source->first < source->count) {
         *view = (struct dw_block_view){.block = block,
-                                       .bytes = source->buffer + (size_t)(block - source->first) * g->block_size};
+                                       .bytes = source->shown + (size_t)(block - source->first) * g->block_size};
         return 0;
     }
     int result = open_volume(source, dw_volume_of_block(g, block));
@@ -174,20 +246,16 @@ int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view
         return 0;
     }
     source->damaged = (struct dw_block_view){0};
-    uint64_t left = g->data_blocks - block % g->data_blocks;
-    if (block < source->limit)
-        left = dw_min_u64(left, source->limit - block);
-    size_t size = (size_t)dw_min_u64(left, blocks_to_read(source, block)) * g->block_size;
-    size_t done = 0;
-    result = dw_file_read(source->file, source->buffer, size, source->base + dw_place_of_block(g, block), &done);
+    if (!take_ahead(source, block))
+        result = read_here(source, block);
     source->reads++;
-    source->count = (uint32_t)(done / g->block_size);
-    source->first = block;
     source->blocks_read += source->count;
     if (source->count == 0) {
         read_hard(source, block, result, view);
         return 0;
     }
-    *view = (struct dw_block_view){.block = block, .bytes = source->buffer};
+    source->next = block + source->count;
+    ask_ahead(source);
+    *view = (struct dw_block_view){.block = block, .bytes = source->shown};
     return 0;
 }

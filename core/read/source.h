@@ -2,13 +2,15 @@
  *
  * Owns: one buffer and at most one pinned volume. Called by: recovery, verify, dump and readers, each with a source of its
  * own, on one thread. Changes nothing.
- * Happy path: the block is in the buffer; else its volume is pinned and the buffer filled from the block on.
+ * Happy path: the block is in the buffer; else its volume is pinned and the buffer filled from the block on. Who goes on reading
+ * forwards gets larger pieces, each read beside the look at the one before (core/read/ahead.h).
  * Failure: a read error is tried again sector by sector; what still fails is counted in the view, never filled with zeros
  * and passed on as content. A block behind the end of a file, or of a volume that is not there, is absent. */
 #ifndef DW_CORE_READ_SOURCE_H
 #define DW_CORE_READ_SOURCE_H
 
 #include "core/format/codec.h"
+#include "core/read/ahead.h"
 #include "core/store/store.h"
 
 struct dw_block_view {
@@ -36,8 +38,12 @@ struct dw_source {
     uint32_t buffer_blocks; /* its size */
     uint32_t want;          /* 0: fill the buffer with every read; else blocks that the next read should bring: then it
                                    * doubles for as long as the reads follow one another */
-    uint64_t first;         /* first block in it */
-    uint32_t count;         /* blocks in it */
+    const uint8_t *shown;   /* where the blocks are: the buffer, or one of those ahead */
+    uint64_t first;         /* first block there */
+    uint32_t count;         /* blocks there */
+    uint64_t next;          /* block behind the last that were read: who asks for it reads forwards */
+    uint32_t run;           /* full buffers that followed one another */
+    struct dw_ahead *ahead; /* NULL: not long enough at it, or not to be had */
     struct dw_block_view damaged; /* when count is 0 and `first` is a block that could not be read whole */
     uint64_t reads, blocks_read;  /* device reads: calls, blocks */
 };

@@ -117,6 +117,11 @@ uint64_t dw_store_durable_block(struct dw_store *store)
 
 /* ---- looking ---- */
 
+bool dw_store_may_start_threads(const struct dw_store *store)
+{
+    return store->options.load_threads > 1;
+}
+
 const struct dw_superblock_info *dw_store_superblock(const struct dw_store *store)
 {
     return &store->superblock;

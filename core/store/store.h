@@ -128,6 +128,8 @@ const struct dw_superblock_info *dw_store_superblock(const struct dw_store *stor
  * that is DWAL_ECORRUPT at load). */
 uint32_t dw_store_superblock_copies(const struct dw_store *store);
 struct dw_disk *dw_store_disk(const struct dw_store *store);
+/* May readers start threads of their own? Not where everything is to happen in one, step by step. */
+bool dw_store_may_start_threads(const struct dw_store *store);
 struct dw_arena *dw_store_arena(const struct dw_store *store);
 /* Rows in rising order of number. Indexes are stable until claim, retire or refresh: for open, recovery and tools. */
 size_t dw_store_volume_count(const struct dw_store *store);

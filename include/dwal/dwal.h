@@ -272,7 +272,8 @@ int dwal_read_match(dwal *log, uint64_t from, uint64_t before, dwal_match_fn *ma
                     size_t size, struct dwal_record *record);
 
 /* A cursor that stands before the first record that starts at or after `lsn` (0: the oldest). It pins what it reads:
- * the volume it stands in is not recycled under it. Never blocks the writer. */
+ * the volume it stands in is not recycled under it. Never blocks the writer. One that has read forwards for 2 MiB starts
+ * a thread and takes 4 MiB of memory to read ahead, until it is closed. */
 int dwal_cursor_open(dwal *log, uint64_t lsn, dwal_cursor **cursor);
 /* The next durable record, with metadata and data. DWAL_EEND when there is none yet; call again later, or dwal_wait. */
 int dwal_cursor_next(dwal_cursor *cursor, struct dwal_record *record);
