@@ -153,7 +153,7 @@ void dw_guard_look_at_signatures(int descriptor, uint64_t size, struct dw_guard 
     if (size == 0)
         return;
     if (!load(&library)) {
-        dw_guard_add(guard, DW_GUARD_UNCHECKED, "its content cannot be judged: " LIBRARY " is not installed");
+        dw_guard_add(guard, DW_GUARD_UNCHECKED, "its content cannot be judged: " LIBRARY " cannot be loaded");
         return;
     }
     look(&library, descriptor, size, guard);

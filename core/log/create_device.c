@@ -55,7 +55,7 @@ static void tell(const struct dwal_options *options, const char *text)
 
 static int refuse(const struct dw_disk *disk, const struct dw_guard *guard, uint32_t findings)
 {
-    char text[600];
+    char text[240];
     dw_guard_tell(guard, findings, text, sizeof text);
     int code = (findings & (DW_GUARD_MOUNTED | DW_GUARD_SWAP | DW_GUARD_HELD)) != 0 ? DWAL_EBUSY
                : (findings & DW_GUARD_READ_ONLY) != 0                               ? DWAL_EPERMISSION
@@ -63,8 +63,9 @@ static int refuse(const struct dw_disk *disk, const struct dw_guard *guard, uint
                                                                                     : DWAL_EEXIST;
     if ((findings & DW_GUARD_IN_USE) != 0)
         return dw_fail(code, "%s cannot be formatted: %s", disk->path, text);
-    return dw_fail(code, "%s holds something, and is left alone unless formatting is forced, which destroys it: %s",
-                   disk->path, text);
+    return dw_fail(
+        code, "%s holds something: %s. It is left alone; to format it all the same (dwal init --force) destroys that",
+        disk->path, text);
 }
 
 /* The one place where a device that is not dwal's is judged before it is formatted. */
@@ -76,7 +77,7 @@ static int guard_device(struct dw_disk *disk, struct dw_file *file, uint64_t siz
         uint32_t forbidding = dw_guard_forbidding(&guard, options->is_forced);
         if (forbidding != 0)
             return refuse(disk, &guard, forbidding);
-        char text[700];
+        char text[1500];
         int used = snprintf(text, sizeof text, "formatting %.400s destroys: ", disk->path);
         dw_guard_tell(&guard, DW_GUARD_CONTENT, text + used, sizeof text - (size_t)used);
         if ((guard.findings & DW_GUARD_CONTENT) != 0)

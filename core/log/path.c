@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/format/codec.h"
+#include "io/guard.h"
 
 bool dw_path_is_device(const char *path, char *device, const char **name)
 {
@@ -27,15 +28,29 @@ bool dw_path_is_device(const char *path, char *device, const char **name)
     return stat(device, &facts) == 0 && S_ISBLK(facts.st_mode);
 }
 
+/* The kernel said no: say who or what is in the way. */
+static int refuse_device(const char *device, int result)
+{
+    struct dw_guard guard;
+    char reasons[300] = "";
+    if (dw_guard_look(device, -1, &guard) == 0)
+        dw_guard_tell(&guard, DW_GUARD_IN_USE, reasons, sizeof reasons);
+    if (result == -EBUSY)
+        return dw_fail(DWAL_EBUSY, "%s is in use by something that is not dwal: %s", device,
+                       reasons[0] ? reasons : "the kernel does not tell by what");
+    if (guard.findings & DW_GUARD_READ_ONLY)
+        return dw_fail(DWAL_EPERMISSION, "%s cannot be written: it is read-only", device);
+    return dw_fail_system(result, "opening %s failed", device);
+}
+
 static int open_device(const char *path, const char *device, const char *name, unsigned flags, struct dw_disk **disk)
 {
     if (!dw_device_name_is_possible(name))
         return dw_fail(DWAL_EARGUMENT,
                        "\"%.40s\" is no name for a log: up to 31 letters, digits, '.', '_' and '-' are allowed", name);
     int result = dw_disk_device_open(device, flags, false, disk);
-    if (result == -EBUSY)
-        return dw_fail(DWAL_EBUSY,
-                       "%s is in use by something that is not dwal (mounted, swap, RAID, device mapper ...)", device);
+    if (result == -EBUSY || result == -EROFS || result == -EACCES)
+        return refuse_device(device, result);
     if (result == -EINVAL)
         return dw_fail(DWAL_EUNSUPPORTED, "%s has sectors of a size that dwal cannot use", device);
     if (result < 0)

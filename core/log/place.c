@@ -38,7 +38,7 @@ int dw_place_check_new(const char *path, const struct dwal_options *options, boo
         (void)!dw_guard_set_in_place(path); /* a wish: what it came to is looked at below */
     int result = dw_guard_look_at_directory(path, &guard);
     if (result == -ENOMEM)
-        return dw_fail_system(result, "%s cannot be looked at", path);
+        return dw_fail(DWAL_EMEMORY, "no memory to look at %s", path);
     if (result < 0)
         return 0;
     bool is_unsafe = options && options->is_unsafe_buffered;
@@ -58,7 +58,7 @@ int dw_place_check_old(const char *path, const struct dwal_options *options)
     struct dw_guard guard;
     int result = dw_guard_look_at_directory(path, &guard);
     if (result == -ENOMEM)
-        return dw_fail_system(result, "%s cannot be looked at", path);
+        return dw_fail(DWAL_EMEMORY, "no memory to look at %s", path);
     if (result < 0)
         return 0;
     if (guard.findings & DW_GUARD_STRANGERS)

@@ -433,9 +433,8 @@ static int prepare_locked(struct dw_device *device, const struct dw_places_creat
 {
     bool is_changed = false;
     int result = dw_device_super_load(device, true);
-    if (creation->is_forced && result != -EBUSY)
-        result = format(device, creation);
-    else if (result == 0 && !device->is_found)
+    bool is_new = result == 0 && !device->is_found;
+    if (is_new || (creation->is_forced && result != -EBUSY))
         result = format(device, creation);
     if (result != 0)
         return result;
@@ -455,7 +454,11 @@ static int prepare_locked(struct dw_device *device, const struct dw_places_creat
 int dw_device_prepare(struct dw_places *places, const struct dw_places_creation *creation)
 {
     struct dw_device *device = dw_device_of(places);
-    int result = dw_device_admin_begin(device);
+    struct dw_disk *disk = device->places.disk;
+    /* Nobody looked at what is there before, when formatting is forced. */
+    int result = device->file ? 0 : disk->ops->open(disk, DW_DEVICE_NAME, DW_OPEN_WRITE, &device->file);
+    if (result == 0)
+        result = dw_device_admin_begin(device);
     if (result != 0)
         return result;
     result = prepare_locked(device, creation);
