@@ -199,9 +199,8 @@ DW_NODISCARD int dw_queue_uring_create(struct dw_disk *disk, const struct dw_que
 DW_NODISCARD int dw_queue_aio_create(struct dw_disk *disk, const struct dw_queue_options *options,
                                      struct dw_queue **queue);
 
-/* A directory or device of this machine, and no simulation or wrapper of one? And if so, a directory? */
+/* A directory or device of this machine, and no simulation or wrapper of one? */
 bool dw_disk_is_posix(const struct dw_disk *disk);
-bool dw_disk_is_directory(const struct dw_disk *disk);
 /* From now on make durable writes by an ordinary write and a flush instead of one forced write, where this disk is one of this
  * machine. Of the synchronous path only. Before the first durable write. */
 void dw_disk_prefer_flush(struct dw_disk *disk);

@@ -32,6 +32,8 @@ struct dw_scratch {
  * `unwritten_size` 0: no second file. -ENOSPC, -EOPNOTSUPP, ... */
 DW_NODISCARD int dw_scratch_open(struct dw_disk *disk, uint64_t size, uint64_t unwritten_size,
                                  struct dw_scratch *scratch);
+/* A part of a file that somebody lends: filled with zeros, written with zeros only. The file stays the lender's. */
+DW_NODISCARD int dw_scratch_borrow(struct dw_file *file, uint64_t from, uint64_t size, struct dw_scratch *scratch);
 /* Make the second file unwritten again. */
 DW_NODISCARD int dw_scratch_renew_unwritten(struct dw_scratch *scratch);
 void dw_scratch_close(struct dw_scratch *scratch);

@@ -110,14 +110,9 @@ static const struct dw_disk_ops posix_ops = {
     .queue_create = dw_posix_queue_create,
 };
 
-bool dw_disk_is_directory(const struct dw_disk *disk)
-{
-    return disk->ops == &posix_ops;
-}
-
 bool dw_disk_is_posix(const struct dw_disk *disk)
 {
-    return dw_disk_is_directory(disk);
+    return disk->ops->queue_create == dw_posix_queue_create;
 }
 
 void dw_disk_prefer_flush(struct dw_disk *disk)

@@ -180,7 +180,15 @@ int dw_probe_path(const char *path, struct dw_probe *probe)
 int dw_probe_disk(struct dw_disk *disk, struct dw_probe *probe)
 {
     *probe = (struct dw_probe){.direct_alignment = 0};
-    if (!dw_disk_is_directory(disk))
+    if (!dw_disk_is_posix(disk))
         return -EOPNOTSUPP;
-    return probe_descriptor(dw_posix_disk_of(disk)->directory, probe);
+    if (!disk->is_device)
+        return probe_descriptor(dw_posix_disk_of(disk)->directory, probe);
+    struct dw_file *file = NULL;
+    int result = disk->ops->open(disk, DW_DEVICE_NAME, DW_OPEN_READ, &file);
+    if (result < 0)
+        return result;
+    result = probe_descriptor(dw_posix_file_of(file)->descriptor, probe);
+    dw_file_close(file);
+    return result;
 }

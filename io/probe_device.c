@@ -182,17 +182,19 @@ static void read_limits(int disk, struct dw_probe_device *device)
 
 enum { BELOW_MAX = 32 };
 
-/* Names in `slaves` of the device of that number that are not in the list yet. */
-static size_t add_lower(const char *sysfs, const char *name, char below[BELOW_MAX][32], size_t count)
+/* Names in `slaves` of this device, those that are not in the list yet. *is_lowest: there is none. */
+static size_t add_lower(const char *sysfs, const char *name, char below[BELOW_MAX][32], size_t count, bool *is_lowest)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/class/block/%s/slaves", sysfs, name);
+    *is_lowest = true;
     DIR *stream = opendir(path);
     if (!stream)
         return count;
     const struct dirent *entry;
     while ((entry = readdir(stream)) != NULL && count < BELOW_MAX) {
         bool is_known = entry->d_name[0] == '.';
+        *is_lowest = *is_lowest && is_known;
         for (size_t i = 0; i < count; i++)
             is_known = is_known || strcmp(below[i], entry->d_name) == 0;
         if (!is_known)
@@ -227,11 +229,12 @@ static void add_member(const char *sysfs, const char *name, struct dw_probe_devi
 static void find_members(const char *sysfs, struct dw_probe_device *device)
 {
     char below[BELOW_MAX][32];
-    size_t count = add_lower(sysfs, device->name, below, 0);
+    copy_name(below[0], sizeof below[0], device->name);
+    size_t count = 1;
     for (size_t i = 0; i < count; i++) {
-        size_t before = count;
-        count = add_lower(sysfs, below[i], below, count);
-        if (count == before)
+        bool is_lowest = true;
+        count = add_lower(sysfs, below[i], below, count, &is_lowest);
+        if (is_lowest && i > 0)
             add_member(sysfs, below[i], device);
     }
 }

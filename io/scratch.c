@@ -65,6 +65,22 @@ int dw_scratch_open(struct dw_disk *disk, uint64_t size, uint64_t unwritten_size
     return 0;
 }
 
+/* Zeros over zeros or over what nobody needs: from then on a trial there is a pure overwrite, as in a filled volume. */
+int dw_scratch_borrow(struct dw_file *file, uint64_t from, uint64_t size, struct dw_scratch *scratch)
+{
+    *scratch = (struct dw_scratch){
+        .disk = file->disk, .file = file, .from = from, .size = size, .is_zeros = true, .is_borrowed = true};
+    size_t chunk = (size_t)dw_min_u64(size, FILL_CHUNK);
+    unsigned char *zeros = dw_alloc_io(chunk, 4096);
+    if (!zeros)
+        return -ENOMEM;
+    int result = 0;
+    for (uint64_t at = 0; at < size && result == 0; at += chunk)
+        result = dw_file_write(file, zeros, (size_t)dw_min_u64(chunk, size - at), from + at);
+    dw_free_io(zeros);
+    return result < 0 ? result : dw_file_sync(file);
+}
+
 int dw_scratch_renew_unwritten(struct dw_scratch *scratch)
 {
     int result = dw_posix_resize(scratch->unwritten, 0);

@@ -51,6 +51,7 @@ static void a_mount_is_found_by_its_id(void **state)
     assert_int_equal(mount.is_copy_on_write, DW_FACT_NO);
     assert_int_equal(mount.is_network, DW_FACT_NO);
     assert_int_equal(mount.is_memory, DW_FACT_NO);
+    assert_int_equal(mount.is_lazy_time, DW_FACT_NO);
     mount = find(30, 0, 0);
     assert_string_equal(mount.point, "/mnt/with blank");
     assert_string_equal(mount.root, "/sub");
@@ -178,6 +179,31 @@ static int make_sysfs(void **state)
     put("devices/x/block/dm-0/queue/physical_block_size", "99999999999999\n");
     put("devices/x/block/dm-0/slaves/sda", NULL);
     put("devices/x/block/dm-0/slaves/sdb", NULL);
+    /* dm-1 lies on dm-2 and on nvme0n1; dm-2 on a partition of sdb and on nvme0n1 once more, and, falsely, on dm-1. */
+    put("devices/x/block/dm-1/queue/write_cache", "write back\n");
+    put("devices/x/block/dm-1/slaves/dm-2", NULL);
+    put("devices/x/block/dm-1/slaves/nvme0n1", NULL);
+    put("devices/x/block/dm-1/dm/uuid", "LVM-abc\n");
+    put("devices/x/block/dm-2/slaves/sdb1", NULL);
+    put("devices/x/block/dm-2/slaves/nvme0n1", NULL);
+    put("devices/x/block/dm-2/slaves/dm-1", NULL);
+    put("devices/x/block/nvme0n1/queue/write_cache", "write through\n");
+    put("devices/x/block/nvme0n1/queue/fua", "0\n");
+    put("devices/x/block/nvme0n1/queue/dma_alignment", "3\n");
+    put("devices/x/block/nvme0n1/queue/scheduler", "[none] mq-deadline\n");
+    put("devices/x/block/nvme0n1/queue/zoned", "none\n");
+    put("devices/x/block/nvme0n1/size", "1000215216\n");
+    put("devices/x/block/nvme0n1/ro", "0\n");
+    put("devices/x/block/nvme0n1/wwid", "eui.0025385\n");
+    put("class/nvme-generic/ng0n1", NULL);
+    put("devices/x/block/sdb/device/scsi_disk/2:0:0:0/cache_type", "write through\n");
+    put("class/block", NULL);
+    put_link("class/block/dm-1", "../../devices/x/block/dm-1");
+    put_link("class/block/dm-2", "../../devices/x/block/dm-2");
+    put_link("class/block/sdb1", "../../devices/x/block/sdb/sdb1");
+    put_link("class/block/nvme0n1", "../../devices/x/block/nvme0n1");
+    put_link("dev/block/254:1", "../../devices/x/block/dm-1");
+    put_link("dev/block/259:0", "../../devices/x/block/nvme0n1");
     put_link("dev/block/8:16", "../../devices/x/block/sdb");
     put_link("dev/block/8:17", "../../devices/x/block/sdb/sdb1");
     put_link("dev/block/254:0", "../../devices/x/block/dm-0");
@@ -230,6 +256,62 @@ static void what_a_device_does_not_say_stays_unknown(void **state)
     assert_int_equal(dw_probe_read_device(sysfs, 1, 1, &device), -ENOENT);
     assert_int_equal(dw_probe_read_device(sysfs, 9, 9, &device), -ENOENT);
     assert_string_equal(device.name, "");
+}
+
+static void a_stacked_device_names_the_lowest_ones_once(void **state)
+{
+    (void)state;
+    struct dw_probe_device device;
+    assert_int_equal(dw_probe_read_device(sysfs, 254, 1, &device), 0);
+    assert_string_equal(device.identity, "LVM-abc");
+    assert_string_equal(device.identity_at, "dm/uuid");
+    assert_int_equal(device.lower_count, 2);
+    assert_int_equal(device.member_count, 2);
+    bool is_first_disk = strcmp(device.members[0].name, "sdb") == 0;
+    const struct dw_probe_member *disk = &device.members[is_first_disk ? 0 : 1];
+    const struct dw_probe_member *nvme = &device.members[is_first_disk ? 1 : 0];
+    assert_string_equal(disk->name, "sdb"); /* of its partition */
+    assert_int_equal(disk->has_volatile_cache, DW_FACT_YES);
+    assert_int_equal(disk->has_fua, DW_FACT_YES);
+    assert_string_equal(nvme->name, "nvme0n1");
+    assert_int_equal(nvme->has_volatile_cache, DW_FACT_NO);
+}
+
+static void what_a_drive_claims_is_told_beside_what_the_kernel_believes(void **state)
+{
+    (void)state;
+    struct dw_probe_device device;
+    assert_int_equal(dw_probe_read_device(sysfs, 8, 16, &device), 0);
+    assert_int_equal(device.has_volatile_cache, DW_FACT_YES);
+    assert_int_equal(device.claims_volatile_cache, DW_FACT_NO);
+    assert_int_equal(dw_probe_read_device(sysfs, 259, 0, &device), 0);
+    assert_int_equal(device.claims_volatile_cache, DW_FACT_UNKNOWN);
+}
+
+static void an_nvme_disk_tells_its_queue_and_its_character_device(void **state)
+{
+    (void)state;
+    struct dw_probe_device device;
+    assert_int_equal(dw_probe_read_device(sysfs, 259, 0, &device), 0);
+    assert_int_equal(device.dma_alignment, 4);
+    assert_string_equal(device.scheduler, "none");
+    assert_string_equal(device.identity, "eui.0025385");
+    assert_string_equal(device.character, "ng0n1");
+    assert_int_equal(device.is_zoned, DW_FACT_NO);
+    assert_int_equal(device.is_read_only, DW_FACT_NO);
+    assert_true(device.size == UINT64_C(1000215216) * 512);
+    assert_int_equal(device.member_count, 0);
+}
+
+static void the_machine_tells_kernel_processors_and_tick(void **state)
+{
+    (void)state;
+    struct dw_probe_system system;
+    dw_probe_machine(&system, true);
+    assert_true(system.kernel_major >= 4 && system.release[0] != '\0');
+    assert_true(system.cpu_count >= 1);
+    assert_true(system.tick_hz == 0 || (system.tick_hz >= 24 && system.tick_hz <= 10000));
+    assert_int_equal(system.uring_error == 0, (system.uring_flags & DW_PROBE_RING_PLAIN) != 0);
 }
 
 /* ---- the real thing ---- */
@@ -388,6 +470,10 @@ int main(void)
         cmocka_unit_test(long_fields_are_cut_off),
         IN_SYSFS(a_partition_answers_with_the_queue_of_its_disk),
         IN_SYSFS(what_a_device_does_not_say_stays_unknown),
+        IN_SYSFS(a_stacked_device_names_the_lowest_ones_once),
+        IN_SYSFS(what_a_drive_claims_is_told_beside_what_the_kernel_believes),
+        IN_SYSFS(an_nvme_disk_tells_its_queue_and_its_character_device),
+        cmocka_unit_test(the_machine_tells_kernel_processors_and_tick),
         IN_PLACE(a_real_directory_has_a_mount_and_agrees_with_stat),
         IN_PLACE(a_real_file_has_the_alignment_that_open_uses),
         IN_PLACE(what_is_no_file_is_refused),
