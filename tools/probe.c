@@ -232,7 +232,7 @@ const struct dw_command dw_command_probe = {
     .about = "Tell what a directory (of a log, or for one) or a block device is like for a log: how its writes become\n"
              "durable, how long that takes in every way there is, what dwal would choose and why. In a directory a\n"
              "temporary file of 32 MiB is written that has no name and is gone afterwards, whatever happens. A block\n"
-             "device that holds anything is not written to: its facts are told.",
+             "device is written only when it is proved blank and unused, and then with zeros; else its facts are told.",
     .examples = "  dwal probe /var/lib/app\n"
                 "  dwal probe /dev/nvme0n1 --facts\n"
                 "  dwal probe . --seconds 30 --json | jq .choice.backend\n",

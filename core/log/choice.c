@@ -16,7 +16,7 @@
 #include "core/log/choice_cache.h"
 #include "core/log/choose.h"
 #include "core/log/handle.h"
-#include "core/log/inspect.h"
+#include "core/log/path.h"
 #include "io/measure.h"
 
 #define SCRATCH_BYTES     (UINT64_C(1) << 20)
@@ -60,13 +60,15 @@ static struct dw_measure_row make_row(const char *backend, enum dwal_way way, ui
 static bool run_rows(struct dw_scratch *scratch, struct dw_measure_row *rows, size_t count, uint32_t rounds_max,
                      uint64_t time_ns, struct dw_measured *measured)
 {
+    while (count > 0 && rows[count - 1].timing.size > scratch->size)
+        count--; /* a small slot; the largest come last */
     struct dw_measure measure = {.scratch = scratch,
                                  .rows = rows,
                                  .row_count = count,
                                  .rounds_max = rounds_max,
                                  .time_ns = time_ns,
                                  .clock = &dw_clock_system};
-    if (dw_measure_run(&measure) < 0)
+    if (count == 0 || dw_measure_run(&measure) < 0)
         return false;
     for (size_t i = 0; i < count; i++)
         if (rows[i].timing.count > 0 && measured->row_count < DWAL_CHOICE_TIMINGS_MAX)
@@ -74,61 +76,96 @@ static bool run_rows(struct dw_scratch *scratch, struct dw_measure_row *rows, si
     return true;
 }
 
-/* Trials in a file of their own: first what decides, then how the winner's time grows with the size. false: it could not be
- * done here. */
-static bool measure_place(struct dw_disk *disk, const struct dw_site *site, struct dw_measured *measured)
+/* First what decides, then how the winner's time grows with the size. */
+static bool measure_in(struct dw_scratch *scratch, const struct dw_site *site, struct dw_measured *measured)
 {
-    struct dw_scratch scratch;
-    if (dw_scratch_open(disk, SCRATCH_BYTES, 0, &scratch) < 0)
-        return false;
     measured->row_count = 0;
     struct dw_measure_row rows[] = {make_row("sync", DWAL_WAY_DSYNC, 4096), make_row("uring", DWAL_WAY_DSYNC, 4096),
                                     make_row("aio", DWAL_WAY_DSYNC, 4096), make_row("sync", DWAL_WAY_FLUSH, 4096)};
     if (dw_choose_is_synchronous(site))
         rows[1].every = rows[2].every = BYSTANDER_EVERY;
-    bool is_done = run_rows(&scratch, rows, DW_COUNT_OF(rows), ROUNDS_MAX, DECIDE_TIME_NS, measured);
-    struct dwal_choice *choice = is_done ? dw_alloc(sizeof *choice) : NULL;
+    if (!run_rows(scratch, rows, DW_COUNT_OF(rows), ROUNDS_MAX, DECIDE_TIME_NS, measured))
+        return false;
+    struct dwal_choice *choice = dw_alloc(sizeof *choice);
     if (choice) {
         dw_choose(site, measured->rows, measured->row_count, choice);
         struct dw_measure_row larger[] = {make_row(choice->backend, choice->way, 16384),
                                           make_row(choice->backend, choice->way, 65536),
                                           make_row(choice->backend, choice->way, 1u << 20)};
-        (void)!run_rows(&scratch, larger, DW_COUNT_OF(larger), LARGER_ROUNDS_MAX, LARGER_TIME_NS, measured);
+        (void)!run_rows(scratch, larger, DW_COUNT_OF(larger), LARGER_ROUNDS_MAX, LARGER_TIME_NS, measured);
         dw_free(choice);
     }
-    dw_scratch_close(&scratch);
-    if (!is_done)
-        return false;
     atomic_fetch_add_explicit(&measurements, 1, memory_order_relaxed);
     measured->time_ns = dw_clock_system.realtime_ns(dw_clock_system.context);
     measured->is_stale = false;
     return true;
 }
 
+/* In a file without a name beside the log. false: it could not be done here. */
+static bool measure_directory(struct dw_disk *disk, const struct dw_site *site, struct dw_measured *measured)
+{
+    struct dw_scratch scratch;
+    if (dw_scratch_open(disk, SCRATCH_BYTES, 0, &scratch) < 0)
+        return false;
+    bool is_done = measure_in(&scratch, site, measured);
+    dw_scratch_close(&scratch);
+    return is_done;
+}
+
+/* In a slot of the device that nobody has; it stays free, and reads as zeros. */
+static bool measure_device(struct dw_store *store, const struct dw_site *site, struct dw_measured *measured)
+{
+    struct dw_store_trial trial;
+    if (dw_store_trial_begin(store, &trial) < 0)
+        return false;
+    struct dw_scratch scratch;
+    bool is_done = dw_scratch_borrow(trial.file, trial.from, dw_min_u64(trial.size, SCRATCH_BYTES), &scratch) == 0 &&
+                   measure_in(&scratch, site, measured);
+    dw_scratch_close(&scratch);
+    /* A slot that cannot be given back is found and freed by the next settle. */
+    return dw_store_trial_end(store, &trial) == 0 && is_done;
+}
+
+/* Where trials may be made: beside the log (`is_beside`), in a slot of `store`, or (neither) nowhere. */
+struct trial_place {
+    bool is_beside;
+    struct dw_store *store;
+};
+
+static bool measure_place(struct dw_disk *disk, const struct trial_place *place, const struct dw_site *site,
+                          struct dw_measured *measured)
+{
+    if (disk->is_device)
+        return place->store && measure_device(place->store, site, measured);
+    return place->is_beside && measure_directory(disk, site, measured);
+}
+
 /* Figures for the place with this key, from the cache or by measuring. */
-static enum dwal_chosen_by find_figures(struct dw_disk *disk, const struct dw_site *site, bool may_measure,
-                                        struct dw_measured *measured)
+static enum dwal_chosen_by find_figures(struct dw_disk *disk, const struct trial_place *place,
+                                        const struct dw_site *site, struct dw_measured *measured)
 {
     char key[DW_MEASURED_KEY_SIZE];
     memcpy(key, measured->key, sizeof key);
     enum dwal_chosen_by by = DWAL_CHOSEN_BY_FACTS;
     if (!take_lock())
         return by;
-    bool is_known = dw_measured_find(key, measured);
-    if (is_known)
+    if (dw_measured_find(key, measured))
         by = DWAL_CHOSEN_BY_CACHE;
-    if (may_measure && (!is_known || measured->is_stale)) {
+    if (by == DWAL_CHOSEN_BY_FACTS || measured->is_stale) {
+        struct dw_measured before = *measured;
         memcpy(measured->key, key, sizeof key);
-        if (measure_place(disk, site, measured)) {
+        if (measure_place(disk, place, site, measured)) {
             dw_measured_keep(measured);
             by = DWAL_CHOSEN_BY_MEASUREMENT;
+        } else {
+            *measured = before;
         }
     }
     pthread_mutex_unlock(&choice_mutex);
     return by;
 }
 
-static int choose_for_disk(struct dw_disk *disk, bool may_measure, char key[DW_MEASURED_KEY_SIZE],
+static int choose_for_disk(struct dw_disk *disk, const struct trial_place *place, char key[DW_MEASURED_KEY_SIZE],
                            struct dwal_choice *choice)
 {
     struct dw_probe probe;
@@ -140,11 +177,11 @@ static int choose_for_disk(struct dw_disk *disk, bool may_measure, char key[DW_M
         return -ENOMEM;
     struct dw_probe_system system;
     dw_probe_machine(&system, false);
-    bool is_device = !dw_disk_is_directory(disk);
-    dw_measured_key(&probe, &system, is_device, measured->key);
+    bool is_raw = disk->is_device && disk->is_queue_better; /* and not a file that a test takes for a device */
+    dw_measured_key(&probe, &system, is_raw, measured->key);
     memcpy(key, measured->key, DW_MEASURED_KEY_SIZE);
-    struct dw_site site = dw_site_of(&probe, &system, is_device);
-    enum dwal_chosen_by by = find_figures(disk, &site, may_measure, measured);
+    struct dw_site site = dw_site_of(&probe, &system, is_raw);
+    enum dwal_chosen_by by = find_figures(disk, place, &site, measured);
     dw_choose(&site, measured->rows, by == DWAL_CHOSEN_BY_FACTS ? 0 : measured->row_count, choice);
     choice->chosen_by = by;
     choice->measured_time_ns = by == DWAL_CHOSEN_BY_FACTS ? 0 : measured->time_ns;
@@ -205,6 +242,12 @@ static void fill_order(const struct dwal_choice *choice, struct dw_backend_order
              dwal_chosen_by_text(choice->chosen_by), figures);
 }
 
+static void learn_write_size(struct dwal *log, bool is_free)
+{
+    if (is_free && log->choice.write_size_max >= log->geometry.block_size)
+        log->options.write_size_max = log->choice.write_size_max;
+}
+
 int dw_choice_make(struct dwal *log, bool is_write_size_free, struct dw_backend_order *order)
 {
     struct dwal_choice *choice = &log->choice;
@@ -221,14 +264,33 @@ int dw_choice_make(struct dwal *log, bool is_write_size_free, struct dw_backend_
         return result;
     if (named) {
         set_named(choice, named, DWAL_CHOSEN_BY_ENVIRONMENT);
-    } else if (choose_for_disk(log->disk, true, log->choice_key, choice) < 0) {
-        *choice = (struct dwal_choice){.size = 0};
-        return 0;
+    } else {
+        struct trial_place place = {.is_beside = true};
+        if (choose_for_disk(log->disk, &place, log->choice_key, choice) < 0) {
+            *choice = (struct dwal_choice){.size = 0};
+            return 0;
+        }
     }
     fill_order(choice, order);
-    if (is_write_size_free && choice->write_size_max >= log->geometry.block_size)
-        log->options.write_size_max = choice->write_size_max;
+    learn_write_size(log, is_write_size_free);
     return 0;
+}
+
+bool dw_choice_measure_device(struct dwal *log, bool is_write_size_free, struct dw_backend_order *order)
+{
+    struct dwal_choice *choice = &log->choice;
+    bool is_open = choice->chosen_by == DWAL_CHOSEN_BY_FACTS || choice->is_stale;
+    if (choice->size == 0 || !is_open || !log->disk->is_device)
+        return false;
+    struct trial_place place = {.store = log->store};
+    struct dwal_choice again;
+    if (choose_for_disk(log->disk, &place, log->choice_key, &again) < 0 ||
+        again.chosen_by != DWAL_CHOSEN_BY_MEASUREMENT)
+        return false;
+    *choice = again;
+    fill_order(choice, order);
+    learn_write_size(log, is_write_size_free);
+    return true;
 }
 
 void dw_choice_tell(struct dwal *log)
@@ -310,6 +372,16 @@ int dwal_get_choice(const dwal *log, struct dwal_choice *choice)
     return 0;
 }
 
+void dw_choice_fit_block(struct dw_disk *disk, struct dwal_options *options)
+{
+    struct dw_probe probe;
+    if (options->block_size != 0 || disk->is_device || dw_probe_disk(disk, &probe) < 0)
+        return;
+    uint32_t block_size = dw_choose_block_size(probe.device.physical_block_size);
+    if (options->volume_size % block_size == 0)
+        options->block_size = block_size;
+}
+
 int dwal_foresee_choice(const char *path, const struct dwal_options *given, struct dwal_choice *choice)
 {
     if (!path || !choice || choice->size != sizeof *choice)
@@ -327,11 +399,12 @@ int dwal_foresee_choice(const char *path, const struct dwal_options *given, stru
         return 0;
     }
     struct dw_disk *disk = NULL;
-    result = dw_inspect_disk_open(path, &options, &disk);
+    result = dw_path_open(path, DW_OPEN_READ, options.is_unsafe_buffered, &disk);
     if (result < 0)
         return result;
     char key[DW_MEASURED_KEY_SIZE];
-    result = choose_for_disk(disk, false, key, choice);
+    struct trial_place nowhere = {.store = NULL};
+    result = choose_for_disk(disk, &nowhere, key, choice);
     disk->ops->close(disk);
     return result < 0 ? dw_fail_system(result, "looking at %.200s failed", path) : 0;
 }

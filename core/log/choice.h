@@ -19,6 +19,11 @@ struct dwal;
  * default order holds. `is_write_size_free`: the caller left write_size_max open, so it may be learned.
  * DWAL_EARGUMENT: DWAL_BACKEND names no backend. */
 DW_NODISCARD int dw_choice_make(struct dwal *log, bool is_write_size_free, struct dw_backend_order *order);
+/* After settle: a device on which nothing was measured so far lends a free slot. true: figures were made, and `order` is to be
+ * taken in place of the one before. */
+bool dw_choice_measure_device(struct dwal *log, bool is_write_size_free, struct dw_backend_order *order);
+/* The block of a new log in a directory, when the caller left it open: what the device below writes at once. */
+void dw_choice_fit_block(struct dw_disk *disk, struct dwal_options *options);
 /* After a backend was taken: note which one, and tell the caller's event callback. */
 void dw_choice_tell(struct dwal *log);
 /* About once a second, by the maker: did latencies drift from what was measured? Then the figures are stale for the next open,

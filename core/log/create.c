@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/base/error.h"
+#include "core/log/choice.h"
 #include "core/log/handle.h"
 #include "core/log/path.h"
 #include "core/log/place.h"
@@ -60,19 +61,21 @@ static int sync_parent(const char *path)
     return result;
 }
 
-static int create_in(const char *path, const struct dwal_options *options)
+static int create_in(const char *path, const struct dwal_options *given)
 {
     struct dw_disk *disk;
-    int result = dw_path_open(path, DW_OPEN_WRITE, options->is_unsafe_buffered, &disk);
+    int result = dw_path_open(path, DW_OPEN_WRITE, given->is_unsafe_buffered, &disk);
     if (result < 0)
         return result;
+    struct dwal_options options = *given;
+    dw_choice_fit_block(disk, &options);
     uint8_t random[20];
     uint32_t key = 0;
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
         result = dw_fail_system(-EIO, "the system gave no random bytes for the log's identity");
     } else {
         memcpy(&key, random + 16, sizeof key);
-        result = dw_log_create_on(disk, &dw_clock_system, random, key | 0x80000000u, options);
+        result = dw_log_create_on(disk, &dw_clock_system, random, key | 0x80000000u, &options);
     }
     disk->ops->close(disk);
     return result;

@@ -216,7 +216,15 @@ static int choose_backend(struct dwal *log, const struct dw_backend_order *given
         result = dw_choice_make(log, is_write_size_free, &order);
     if (result == 0 && order.count == 0)
         dw_backend_default_order(log, &order);
-    if (result == 0)
+    return result < 0 ? result : dw_backend_take(log, &order);
+}
+
+/* A device is measured in a slot of its own, so only when the store may write. */
+static int measure_backend(struct dwal *log, bool is_write_size_free)
+{
+    struct dw_backend_order order;
+    int result = 0;
+    if (dw_choice_measure_device(log, is_write_size_free, &order))
         result = dw_backend_take(log, &order);
     if (result == 0)
         dw_choice_tell(log);
@@ -341,6 +349,8 @@ int dw_log_open_on(const struct dw_log_setup *setup, const struct dwal_options *
         result = recover(log, &recovered);
     if (result == 0 && log->is_writer)
         result = dw_store_settle(log->store, &recovered.settlement);
+    if (result == 0 && log->is_writer)
+        result = measure_backend(log, is_write_size_free(given));
     if (result == 0 && log->is_writer)
         result = start_writer(log, &recovered.settlement);
     dw_recovered_free(&recovered);

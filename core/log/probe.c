@@ -6,6 +6,7 @@
  * name and goes with its descriptor, also when the process is killed. */
 #include <dwal/probe.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,9 @@
 #include "base/bits.h"
 #include "core/base/error.h"
 #include "core/log/choose.h"
+#include "core/log/path.h"
 #include "core/log/probe_facts.h"
+#include "io/guard.h"
 #include "io/measure.h"
 
 #define DEFAULT_TIME_NS     (UINT64_C(5) * 1000 * 1000 * 1000)
@@ -117,6 +120,88 @@ static int measure_directory(const char *path, const struct dwal_probe_options *
     return result;
 }
 
+/* ---- on a device that holds nothing ------------------------------------------------------------------------------------ */
+
+/* Does all of it read as zeros? 1, 0 or -errno. */
+static int is_all_zeros(struct dw_file *file, uint64_t from, uint64_t size)
+{
+    const size_t chunk = (size_t)1 << 20;
+    unsigned char *bytes = dw_alloc_io(chunk, 4096);
+    if (!bytes)
+        return -ENOMEM;
+    int result = 1;
+    for (uint64_t at = 0; at < size && result == 1; at += chunk) {
+        size_t wanted = (size_t)dw_min_u64(chunk, size - at), done = 0;
+        int read = dw_file_read(file, bytes, wanted, from + at, &done);
+        if (read < 0 || done != wanted)
+            result = read < 0 ? read : -EIO;
+        else if (bytes[0] != 0 || memcmp(bytes, bytes + 1, wanted - 1) != 0)
+            result = 0;
+    }
+    dw_free_io(bytes);
+    return result;
+}
+
+/* May zeros be written to [*from, *from + *size) of this device, because nothing is there and nobody uses it? false: said why. */
+static bool is_blank(struct dw_disk *disk, struct dw_file *file, uint64_t *from, uint64_t *size,
+                     struct dwal_probe *probe)
+{
+    struct dw_guard guard;
+    uint64_t all = 0;
+    int result = disk->is_shared ? -EBUSY : dw_disk_device_guard(disk, &guard);
+    if (result == 0 && dw_guard_forbidding(&guard, false) != 0) {
+        char text[200];
+        dw_guard_tell(&guard, dw_guard_forbidding(&guard, false), text, sizeof text);
+        snprintf(probe->not_measured, sizeof probe->not_measured, "it is not blank, and left alone: %s", text);
+        return false;
+    }
+    if (result == 0)
+        result = disk->ops->size(file, &all);
+    *size = dw_min_u64(WRITTEN_BYTES, dw_align_down(all / 4, 1u << 20));
+    *from = dw_align_down(all / 2, 1u << 20);
+    if (result == 0 && *size == 0)
+        result = -ENOSPC;
+    int zeros = result < 0 ? result : is_all_zeros(file, *from, *size);
+    if (zeros == 1)
+        return true;
+    snprintf(probe->not_measured, sizeof probe->not_measured, "%s",
+             zeros == 0         ? "there are bytes other than zero where it would write: it is left alone"
+             : zeros == -ENOSPC ? "it is too small for that"
+             : zeros == -EBUSY  ? "a log on it is in use"
+                                : strerror(-zeros));
+    return false;
+}
+
+static int measure_device(const char *path, const struct dwal_probe_options *options, struct dwal_probe *probe)
+{
+    struct dw_disk *disk = NULL;
+    struct dw_file *file = NULL;
+    int result = dw_disk_device_open(path, DW_OPEN_WRITE, false, &disk);
+    if (result == 0)
+        result = disk->ops->open(disk, DW_DEVICE_NAME, DW_OPEN_WRITE, &file);
+    if (result < 0) {
+        snprintf(probe->not_measured, sizeof probe->not_measured, "%s",
+                 result == -EBUSY ? "it is in use (mounted, swap, RAID, device mapper, ...)" : strerror(-result));
+    } else {
+        uint64_t from = 0, size = 0;
+        struct dw_scratch scratch;
+        if (is_blank(disk, file, &from, &size, probe)) {
+            result = dw_scratch_borrow(file, from, size, &scratch);
+            if (result == 0)
+                result = run_trials(&scratch, options, probe);
+            else
+                say_not_measured(probe, result);
+            snprintf(probe->where, sizeof probe->where,
+                     "%llu MiB in the middle of the device, which was blank and still is: only zeros were written",
+                     (unsigned long long)(size >> 20));
+        }
+        dw_file_close(file);
+    }
+    if (disk)
+        disk->ops->close(disk);
+    return probe->not_measured[0] ? 0 : result;
+}
+
 static int measure(const char *path, const struct dwal_probe_options *options, struct dw_probe *facts,
                    struct dwal_probe *probe)
 {
@@ -124,11 +209,8 @@ static int measure(const char *path, const struct dwal_probe_options *options, s
         snprintf(probe->not_measured, sizeof probe->not_measured, "facts alone were asked for");
         return 0;
     }
-    if (probe->is_device) {
-        snprintf(probe->not_measured, sizeof probe->not_measured,
-                 "a block device is not written to unless all of it is proved blank");
-        return 0;
-    }
+    if (probe->is_device)
+        return measure_device(path, options, probe);
     struct dw_scratch scratch = {.disk = NULL};
     return measure_directory(path, options, facts, probe, &scratch);
 }
@@ -163,6 +245,14 @@ static int take_options(const struct dwal_probe_options *given, struct dwal_prob
     return 0;
 }
 
+/* Without figures of our own those that an open left behind are the better ground. */
+static void foresee(const char *path, struct dwal_choice *choice)
+{
+    struct dwal_choice known = {.size = sizeof known};
+    if (dwal_foresee_choice(path, NULL, &known) == 0 && known.chosen_by == DWAL_CHOSEN_BY_CACHE)
+        *choice = known;
+}
+
 int dwal_probe(const char *path, const struct dwal_probe_options *given, struct dwal_probe *probe)
 {
     if (!path || !path[0] || !probe)
@@ -175,6 +265,10 @@ int dwal_probe(const char *path, const struct dwal_probe_options *given, struct 
         return result;
     memset(probe, 0, sizeof *probe);
     probe->size = sizeof *probe;
+    char device[PATH_MAX];
+    const char *name, *log_path = path;
+    if (dw_path_is_device(path, device, &name))
+        path = device;
     struct dw_probe facts;
     result = look(path, &facts, &probe->is_device);
     if (result < 0)
@@ -187,6 +281,8 @@ int dwal_probe(const char *path, const struct dwal_probe_options *given, struct 
     dw_facts_gather(path, &facts, &system, probe);
     struct dw_site site = dw_site_of(&facts, &system, probe->is_device);
     dw_choose(&site, probe->timings, probe->timing_count, &probe->choice);
+    if (probe->timing_count == 0)
+        foresee(log_path, &probe->choice);
     if (probe->timing_count > 0) {
         probe->choice.chosen_by = DWAL_CHOSEN_BY_MEASUREMENT;
         probe->choice.measured_time_ns = dw_clock_system.realtime_ns(dw_clock_system.context);

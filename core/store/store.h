@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #include "core/format/codec.h"
+#include "core/store/places.h"
 #include "io/io.h"
 
 /* One volume in use. Rows live from load or claim until they are retired; the pointer stays valid while pinned. */
@@ -217,6 +218,16 @@ DW_NODISCARD int dw_store_describe(struct dw_store *store, uint32_t number, stru
 /* See dwal_volume_table. */
 DW_NODISCARD int dw_store_read_table(struct dw_store *store, uint32_t number, uint32_t from, void *buffer, size_t size,
                                      uint32_t *length);
+
+/* A free slot of a device, for trial writes of zeros: taken, written between from and from + size of `file`, given back. For
+ * open, after settle and before the maker runs. -EOPNOTSUPP: a directory; -ENOSPC, -EDQUOT: no slot is free. */
+struct dw_store_trial {
+    struct dw_file *file;
+    uint64_t from, size;
+    struct dw_place place;
+};
+DW_NODISCARD int dw_store_trial_begin(struct dw_store *store, struct dw_store_trial *trial);
+DW_NODISCARD int dw_store_trial_end(struct dw_store *store, struct dw_store_trial *trial);
 
 struct dw_store_counts {
     uint64_t claimed, recycled, unlinked, blanks_made, tocs_written;

@@ -182,6 +182,40 @@ static void what_an_open_would_choose_is_foreseen_without_measuring(void **state
     assert_int_equal(dwal_foresee_choice(dw_log_kit_path, NULL, &choice), DWAL_EARGUMENT);
 }
 
+static void a_device_lends_a_free_slot_which_stays_free(void **state)
+{
+    (void)state;
+    char path[DW_TMPDIR_SIZE + 16];
+    snprintf(path, sizeof path, "%s/device", dw_log_kit_directory);
+    int descriptor = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    assert_true(descriptor >= 0);
+    assert_int_equal(ftruncate(descriptor, 16 << 20), 0);
+    close(descriptor);
+    static const uint8_t id[16] = {3};
+    struct dwal_options options = dw_log_kit_options();
+    options.backend = NULL;
+    options.volume_size = 1 << 20;
+    struct dw_log_setup setup = {0};
+    assert_int_equal(dw_disk_device_open(path, DW_OPEN_WRITE, true, &setup.disk), 0);
+    assert_int_equal(dw_log_create_on(setup.disk, &dw_clock_system, id, 0x80000001u, &options), 0);
+    uint64_t before = dw_choice_measurements();
+    for (uint64_t i = 0; i < 3; i++) {
+        dwal *log = NULL;
+        setup.is_disk_borrowed = true;
+        options.volume_size = 0;
+        if (dw_log_open_on(&setup, &options, &log) != 0)
+            fail_msg("open: %s", dwal_last_error()->text);
+        struct dwal_choice choice = {.size = sizeof choice};
+        assert_int_equal(dwal_get_choice(log, &choice), 0);
+        assert_int_equal(choice.chosen_by, i == 0 ? DWAL_CHOSEN_BY_MEASUREMENT : DWAL_CHOSEN_BY_CACHE);
+        dw_log_kit_append(log, i * 2000, (i + 1) * 2000); /* many volumes, so every slot is used in the end */
+        dw_log_kit_check(log, 0, (i + 1) * 2000);
+        assert_int_equal(dwal_close(log), 0);
+    }
+    assert_int_equal(dw_choice_measurements(), before + 1);
+    setup.disk->ops->close(setup.disk);
+}
+
 /* ---- never measured ---- */
 
 static void what_is_named_is_taken_and_not_measured(void **state)
@@ -312,43 +346,6 @@ static void without_a_place_for_files_a_process_measures_once(void **state)
 
 /* ---- figures ---- */
 
-static void made_up(struct dw_measured *measured)
-{
-    *measured = (struct dw_measured){.key = "dwal 0, kernel 9, a place", .time_ns = 17, .row_count = 3};
-    for (uint32_t i = 0; i < measured->row_count; i++) {
-        measured->rows[i] = (struct dwal_timing){.way = i == 2 ? DWAL_WAY_FLUSH : DWAL_WAY_DSYNC,
-                                                 .size = 4096u << i,
-                                                 .count = 64 + i,
-                                                 .p50_ns = 10 + i,
-                                                 .p90_ns = 20 + i,
-                                                 .p99_ns = 30 + i,
-                                                 .max_ns = UINT64_MAX - 100};
-        snprintf(measured->rows[i].backend, sizeof measured->rows[i].backend, "%s", i == 1 ? "uring" : "sync");
-    }
-}
-
-static void text_of_figures_is_read_back_and_damage_is_seen(void **state)
-{
-    (void)state;
-    struct dw_measured measured, back;
-    made_up(&measured);
-    char text[DW_MEASURED_TEXT_SIZE];
-    measured.rows[0].max_ns = 1234567890123456789u;
-    measured.rows[1].max_ns = measured.rows[2].max_ns = 99;
-    size_t size = dw_measured_encode(&measured, text);
-    assert_true(dw_measured_decode(text, &back));
-    assert_memory_equal(&back, &measured, sizeof back);
-    for (size_t i = 0; i < size; i++) {
-        char byte = text[i];
-        text[i] = (char)(byte ^ 4);
-        assert_false(dw_measured_decode(text, &back));
-        text[i] = '\0';
-        assert_false(dw_measured_decode(text, &back));
-        text[i] = byte;
-    }
-    assert_true(dw_measured_decode(text, &back));
-}
-
 static void learned_sizes_are_used_where_the_caller_left_them_open(void **state)
 {
     (void)state;
@@ -457,13 +454,13 @@ int main(void)
         CHOICE_TEST(the_first_open_measures_and_later_ones_remember),
         CHOICE_TEST(measuring_leaves_nothing_in_the_log),
         CHOICE_TEST(what_an_open_would_choose_is_foreseen_without_measuring),
+        CHOICE_TEST(a_device_lends_a_free_slot_which_stays_free),
         CHOICE_TEST(what_is_named_is_taken_and_not_measured),
         CHOICE_TEST(an_environment_that_names_nothing_known_is_refused),
         CHOICE_TEST(readers_and_simulated_disks_measure_nothing),
         CHOICE_TEST(a_damaged_file_is_measured_anew_and_replaced),
         CHOICE_TEST(what_others_could_have_written_is_not_believed),
         CHOICE_TEST(without_a_place_for_files_a_process_measures_once),
-        CHOICE_TEST(text_of_figures_is_read_back_and_damage_is_seen),
         CHOICE_TEST(learned_sizes_are_used_where_the_caller_left_them_open),
         CHOICE_TEST(a_log_that_drifts_says_so_and_the_next_open_measures_again),
     };

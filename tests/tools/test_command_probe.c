@@ -212,6 +212,45 @@ static void a_device_that_holds_a_file_system_is_not_touched(void **state)
     has(ran->output, "alignment of direct I/O");
 }
 
+static void a_blank_device_is_measured_and_stays_blank(void **state)
+{
+    (void)state;
+    if (!has_loop() || dw_shell("ldconfig -p | grep -q libblkid")->status != 0)
+        skip();
+    dw_shell_good("truncate -s 64M $T/image");
+    const struct dw_shell *ran = dw_shell(
+        "L=$(losetup -f --show $T/image); before=$(sha256sum < $T/image); $D probe $L --quick --json; s=$?; sync;"
+        "losetup -d $L; test \"$before\" = \"$(sha256sum < $T/image)\" && exit $s");
+    assert_int_equal(ran->status, 0);
+    assert_true(dw_json_is_object(ran->output, ran->size - 1));
+    has(ran->output, "\"kind\":\"device\"");
+    has(ran->output, "\"backend\":\"sync\",\"way\":\"dsync\",\"extents\":\"written\",\"size\":1048576,\"count\":");
+    assert_null(strstr(ran->output, "not_measured"));
+    /* One byte where it would write, which no signature covers. */
+    dw_shell_good("printf x | dd of=$T/image bs=1 seek=40000000 conv=notrunc 2>/dev/null");
+    ran = dw_shell("L=$(losetup -f --show $T/image); before=$(sha256sum < $T/image); $D probe $L --quick; s=$?; sync;"
+                   "losetup -d $L; test \"$before\" = \"$(sha256sum < $T/image)\" && exit $s");
+    assert_int_equal(ran->status, 0);
+    has(ran->output, "Not measured: there are bytes other than zero");
+}
+
+static void a_log_on_a_device_is_measured_by_its_open_alone(void **state)
+{
+    (void)state;
+    if (!has_loop())
+        skip();
+    const struct dw_shell *ran =
+        dw_shell("truncate -s 64M $T/image; L=$(losetup -f --show $T/image); trap 'losetup -d $L' EXIT;"
+                 "unset DWAL_BACKEND; export DWAL_CACHE_DIR=$T/cache; $D init $L --volume-size 1MiB || exit 1;"
+                 "for i in $(seq 20); do seq 100 | $D append $L --quiet || exit 2; test -d $T/cache && break; done;"
+                 "$D probe $L --quick || exit 3; $D verify $L || exit 4; test $($D cat $L | wc -l) = ${i}00 || exit 5; "
+                 "$D info $L");
+    assert_int_equal(ran->status, 0);
+    has(ran->output, "Not measured: it is not blank, and left alone: ");
+    has(ran->output, "CLEAN");
+    has(ran->output, "backend        ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +267,8 @@ int main(void)
         COMMAND_TEST(every_file_system_is_told_by_its_name_and_options),
         COMMAND_TEST(a_full_file_system_is_told_and_left_as_it_was),
         COMMAND_TEST(a_device_that_holds_a_file_system_is_not_touched),
+        COMMAND_TEST(a_blank_device_is_measured_and_stays_blank),
+        COMMAND_TEST(a_log_on_a_device_is_measured_by_its_open_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
