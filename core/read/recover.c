@@ -139,7 +139,8 @@ static int gather(struct dw_recovery *r)
     find_contradiction(r);
     find_unfinished(r);
     dw_recovery_set(r, DW_FACT_GONE, r->stop.link == r->count);
-    if (!r->is_clean_quick)
+    /* Beside a writer the walk went to the highest watermark of a moment; a later one would call lost what was written since. */
+    if (!r->is_clean_quick && !r->options->has_live_writer)
         result = dw_recovery_look_beyond(r);
     if (result)
         return result;

@@ -278,8 +278,9 @@ static int walk_live(struct dw_recovery *r, size_t tail)
         result = dw_recovery_look_beyond(r);
     if (result)
         return result;
-    while (r->count > 0 && dw_first_block_of_volume(r->geometry, r->row[r->count - 1].number) >= r->witness.block &&
-           r->count > 1)
+    /* A volume that was claimed ahead says nothing; one behind a cut says where the volume before it ends. */
+    while (r->count > 1 && r->row[r->count - 1].is_running &&
+           dw_first_block_of_volume(r->geometry, r->row[r->count - 1].number) >= r->witness.block)
         r->count--;
     struct dw_stretch *last = &r->row[r->count - 1];
     last->end = dw_min_u64(last->end, dw_lsn_of_block(r->geometry, r->witness.block));

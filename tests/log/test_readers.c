@@ -2,10 +2,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/lib/log_kit.h"
@@ -161,6 +164,72 @@ static void threads_commit_together_in_one_order(void **state)
     assert_int_equal(dwal_close(log), 0);
 }
 
+struct busy {
+    dwal *log;
+    _Atomic bool is_stopping;
+};
+static void *write_on(void *context)
+{
+    struct busy *busy = context;
+    for (uint64_t i = 0; !atomic_load(&busy->is_stopping); i += 7)
+        dw_log_kit_append(busy->log, i, i + 7);
+    return NULL;
+}
+
+static dwal *open_reader(void)
+{
+    struct dwal_options options = DWAL_OPTIONS_INIT;
+    options.mode = DWAL_READ_ONLY;
+    return dw_log_kit_open_with(&options); /* fails the test when it is refused */
+}
+
+static void a_busy_writer_keeps_no_reader_out(void **state)
+{
+    (void)state;
+    struct busy busy = {.log = dw_log_kit_create()};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, write_on, &busy), 0);
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(dwal_close(open_reader()), 0);
+    atomic_store(&busy.is_stopping, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(dwal_close(busy.log), 0);
+}
+
+/* The writer has cut what a crash left and gone on in a new volume, and has written nothing there yet. */
+static void a_reader_opens_beside_a_writer_that_has_only_recovered(void **state)
+{
+    (void)state;
+    dwal *log = dw_log_kit_create();
+    dw_log_kit_append(log, 0, 100);
+    assert_int_equal(dwal_close(log), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        static char large[3 << 20];
+        struct iovec part;
+        struct dwal_entry entry = dw_log_kit_entry(large, sizeof large, &part);
+        uint64_t lsn;
+        log = dw_log_kit_open();
+        alarm(1); /* ends the process in the middle of an entry that does not fit into the ring */
+        for (;;)
+            (void)dwal_append(log, &entry, &lsn, NULL);
+    }
+    usleep(20000);
+    kill(child, SIGKILL);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    log = dw_log_kit_open();
+    dwal *reader = open_reader();
+    dwal_cursor *cursor;
+    struct dwal_record record;
+    assert_int_equal(dwal_cursor_open(reader, 0, &cursor), 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(dwal_cursor_next(cursor, &record), 0);
+    dwal_cursor_close(cursor);
+    assert_int_equal(dwal_close(reader), 0);
+    assert_int_equal(dwal_close(log), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +237,8 @@ int main(void)
         DW_LOG_KIT_TEST(read_only_handle_sees_a_live_writer_and_writes_nothing),
         DW_LOG_KIT_TEST(skipped_data_is_not_read_and_can_be_asked_for),
         DW_LOG_KIT_TEST(threads_commit_together_in_one_order),
+        DW_LOG_KIT_TEST(a_busy_writer_keeps_no_reader_out),
+        DW_LOG_KIT_TEST(a_reader_opens_beside_a_writer_that_has_only_recovered),
     };
     return DW_LOG_KIT_RUN(tests);
 }
