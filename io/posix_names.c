@@ -3,8 +3,8 @@
  * Called by: open, the maker, readers; any thread. Nothing here is on the way of a commit.
  * Happy path: a file is opened relative to the directory's descriptor, never through a link, for direct I/O; what was
  *             opened is then looked at (not the name before it), and its alignment is asked from the kernel.
- * Failure: -errno. -EINVAL: direct I/O is refused there, no regular file, or a name that leaves the directory; -EMLINK: the
- *          file has a second name, through which somebody could write into it; -ELOOP: a symbolic link; -EPERM: to be written,
+ * Failure: -errno. -EINVAL: direct I/O is refused there, no regular file, or a name that leaves the directory; -EMLINK: to be
+ *          written, but it has a second name, through which somebody could write into it; -ELOOP: a symbolic link; -EPERM: to be written,
  *          but another user's. A file that was created and then refused is unlinked again.
  * Closing: posix_file.c. */
 #include "io/posix.h"
@@ -126,7 +126,7 @@ static int accept_descriptor(int descriptor, unsigned flags)
         return -EPERM;
     if (facts.st_nlink == 0)
         return -ENOENT; /* unlinked since it was opened */
-    if (facts.st_nlink > 1)
+    if ((flags & DW_OPEN_WRITE) && facts.st_nlink > 1)
         return -EMLINK;
     int how = fcntl(descriptor, F_GETFL);
     if (how < 0 || fcntl(descriptor, F_SETFL, how & ~O_NONBLOCK) < 0)
