@@ -2,7 +2,7 @@
 # scripts/vm/scenarios.sh: the scenarios of scripts/nvme-vm. Each runs in a subshell with a directory of its own, $vm_work; what
 # it prints is shown when it ends.
 
-vm_scenarios=(power-raw power-ext4 power-xfs requests log conformance-512 conformance-4096)
+vm_scenarios=(power-several power-raw power-ext4 power-xfs requests log conformance-512 conformance-4096)
 
 # ---- the suite of io/ ------------------------------------------------------------------------------------------------
 
@@ -90,19 +90,19 @@ END
 
 # ---- power cuts ------------------------------------------------------------------------------------------------------
 
-# power KIND LBA BACKEND...: record the writes of a log in a guest, with one turn of the writer for each BACKEND, then judge
-# crash images. KIND: ext4, xfs or raw.
+# power KIND LBA LOGS BACKEND...: record the writes of a log (of several, side by side, on a raw device) in a guest, with one turn
+# of the writers for each BACKEND, then judge crash images. KIND: ext4, xfs or raw.
 power()
 {
-    local kind=$1 lba=$2 at=$vm_work device
-    shift 2
+    local kind=$1 lba=$2 logs=$3 at=$vm_work device
+    shift 3
     mkdir "$at/ram" "$at/mount"
     mount -t tmpfs -o size=1G tmpfs "$at/ram" || vm_skip "no mounts here"
     vm_mounts+=("$at/ram")
     case $kind in
     ext4) vm_ext4 "$at/ram/base" 32M ;;
     xfs) vm_xfs "$at/ram/base" 32M "$lba" ;;
-    raw) truncate -s 32M "$at/ram/base" ;;
+    raw) truncate -s 12M "$at/ram/base" ;; # few slots: they are used again soon
     esac
     cp --sparse=always "$at/ram/base" "$at/ram/image"
     device=$(losetup -f --show --sector-size "$lba" "$at/ram/image") || vm_skip "no loop devices here"
@@ -111,7 +111,7 @@ power()
         vm_skip "this kernel cannot mount $kind"
     {
         echo '#!/bin/sh'
-        echo "export VM_KIND=$kind VM_SECTOR=$lba VM_ROUNDS=${DWAL_VM_ROUNDS:-16} VM_BACKENDS='$*'"
+        echo "export VM_KIND=$kind VM_SECTOR=$lba VM_ROUNDS=${DWAL_VM_ROUNDS:-16} VM_LOGS='$logs' VM_BACKENDS='$*'"
         tail -n +2 scripts/vm/guest-power
     } >"$at/guest.script"
     scripts/vm/initramfs "$vm_cache" "$at/guest.initramfs" "$at/guest.script" \
@@ -127,9 +127,11 @@ power()
         mkdir -p "$DWAL_VM_KEEP/$kind-$lba"
         cp --sparse=always "$at"/ram/* "$DWAL_VM_KEEP/$kind-$lba"
     fi
+    # shellcheck disable=SC2086  # a list of words
     build/release/vm_crash "$at/ram/record" "$at/ram/trace" "$at/ram/base" "$at/ram/device" "$device" "$at/ram/image" "$kind" \
-        "$at/mount" "$lba" sync "${DWAL_VM_IMAGES:-400}" "${DWAL_VM_SEED:-1}"
+        "$at/mount" "$lba" sync "${DWAL_VM_IMAGES:-400}" "${DWAL_VM_SEED:-1}" $logs
 }
-scenario_power_ext4() { power ext4 512 uring sync aio uring; }
-scenario_power_xfs() { power xfs 512 aio uring sync uring; }
-scenario_power_raw() { power raw 512 uring aio sync uring; }
+scenario_power_ext4() { power ext4 512 log uring sync aio uring; }
+scenario_power_xfs() { power xfs 512 log aio uring sync uring; }
+scenario_power_raw() { power raw 512 log uring aio sync uring; }
+scenario_power_several() { power raw 4096 'first second' uring aio uring; }

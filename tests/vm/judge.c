@@ -28,14 +28,22 @@ static int by_lsn(const void *left, const void *right)
     return a->mark < b->mark ? -1 : a->mark > b->mark;
 }
 
-void judge_init(struct judge *judge, const struct write_log *log, const char *backend)
+/* The text of the mark at `i` when it is one of this log, else "". */
+static const char *mark_at(const struct judge *judge, size_t i)
 {
-    *judge = (struct judge){.log = log, .backend = backend, .created = log->count};
+    const char *text = judge->log->entries[i].mark;
+    size_t length = strlen(judge->name);
+    return strncmp(text, judge->name, length) == 0 && text[length] == '/' ? text + length + 1 : "";
+}
+
+void judge_init(struct judge *judge, const struct write_log *log, const char *backend, const char *name)
+{
+    *judge = (struct judge){.log = log, .backend = backend, .name = name, .created = log->count};
     judge->entries = calloc(log->count + 1, sizeof *judge->entries);
     if (!judge->entries)
         abort();
     for (size_t i = 0; i < log->count; i++) {
-        const char *mark = log->entries[i].mark;
+        const char *mark = mark_at(judge, i);
         unsigned lane;
         unsigned long long sequence, lsn;
         if (sscanf(mark, VM_MARK_ACK, &lane, &sequence, &lsn) == 3)
@@ -65,9 +73,9 @@ static struct demand demand_at(const struct judge *judge, size_t cut)
             demand.last = i + 1;
     for (size_t i = 0; i < cut; i++) {
         unsigned long long lsn;
-        if (sscanf(judge->log->entries[i].mark, VM_MARK_TRIMMING, &lsn) == 1)
+        if (sscanf(mark_at(judge, i), VM_MARK_TRIMMING, &lsn) == 1)
             demand.first_max = lsn;
-        else if (sscanf(judge->log->entries[i].mark, VM_MARK_TRIMMED, &lsn) == 1)
+        else if (sscanf(mark_at(judge, i), VM_MARK_TRIMMED, &lsn) == 1)
             demand.first_min = lsn;
     }
     return demand;

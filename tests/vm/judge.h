@@ -19,8 +19,8 @@ struct judge {
     const struct write_log *log;
     struct judge_entry *entries; /* by lsn */
     size_t count;
-    size_t created; /* place of the mark that the log was created */
-    const char *backend;
+    size_t created;             /* place of the mark that the log was created */
+    const char *backend, *name; /* name: of the log, as in its marks */
 
     bool is_quiet;           /* count only */
     const char *image;       /* name of the image under judgement, for messages */
@@ -31,7 +31,7 @@ struct judge {
     uint64_t lost, invented, refused;
 };
 
-void judge_init(struct judge *judge, const struct write_log *log, const char *backend);
+void judge_init(struct judge *judge, const struct write_log *log, const char *backend, const char *name);
 void judge_free(struct judge *judge);
 /* Open the log at `path` with recovery and look at all of it; append one entry, close, and look again. `cut`: how much of
  * the record is on the medium for sure. */

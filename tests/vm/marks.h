@@ -5,12 +5,12 @@
 #ifndef DW_TESTS_VM_MARKS_H
 #define DW_TESTS_VM_MARKS_H
 
-/* No spaces: they would end the message of a device mapper target. */
+/* Each begins with the log's name and a slash. No spaces: they would end the message of a device mapper target. */
 #define VM_MARK_CREATED  "created"          /* dwal_create returned */
 #define VM_MARK_ACK      "ack:%u:%llu:%llu" /* lane, sequence number, lsn: this entry is durable */
 #define VM_MARK_TRIMMING "trimming:%llu"    /* dwal_trim is about to be called */
 #define VM_MARK_TRIMMED  "trimmed:%llu"     /* ... and returned 0 */
-#define VM_MARK_FINISHED "finished"         /* nothing follows that matters: the record is whole */
+#define VM_MARK_FINISHED "finished"         /* of no log: nothing follows that matters, the record is whole */
 enum { VM_MARK_SIZE = 128 };
 
 /* What both sides must give dwal_create and dwal_open alike: a small log, so that volumes change often. */

@@ -1,10 +1,10 @@
 /* vm_crash.c - on the host: makes crash images from the record of a guest's writes, and judges the log in each of them.
  *
- *     vm_crash LOG TRACE BASE FINAL DEVICE BACKING ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES SEED
+ *     vm_crash LOG TRACE BASE FINAL DEVICE BACKING ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES SEED NAME...
  *
  * LOG, TRACE: what the guest recorded (write_log.h). BASE, FINAL: the device before and after. DEVICE: a loop device on the file BACKING, as
  * large as BASE, for each image in turn. With a file system the image is mounted at MOUNT, its journal recovers, and the log
- * is MOUNT/log; raw: the log is on DEVICE itself. One line at the end; status 1 when anything was lost, invented or
+ * is MOUNT/log; raw: the log is on DEVICE itself, or several are, each with a NAME. One line at the end; status 1 when anything was lost, invented or
  * refused, 3 when the record cannot be used. */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,15 +21,24 @@
 #include "tests/vm/crash_image.h"
 #include "tests/vm/judge.h"
 
-enum { LYING_IMAGES = 12 };
+enum { LYING_IMAGES = 12, LOGS_MAX = 4 };
 
 struct start { /* what each pass over the record begins with */
     const struct write_log *log;
     const unsigned char *base;
     const char *backend;
+    char **names;
+    unsigned name_count;
     size_t size;
     uint64_t seed;
     uint32_t sector;
+};
+struct bench {
+    struct judge judges[LOGS_MAX]; /* one for each log on the device */
+    unsigned count, images;
+};
+struct verdict { /* the sums */
+    uint64_t empty, torn, acknowledged, unacknowledged, lost, invented, refused;
 };
 struct place {
     const char *device, *kind, *mount;
@@ -66,35 +75,71 @@ static void forget(const struct place *place)
     close(device);
 }
 
-static void judge_image(struct judge *judge, const struct place *place, size_t cut)
+static void judge_logs(struct bench *bench, const struct place *place, size_t cut)
+{
+    char path[512];
+    for (unsigned i = 0; i < bench->count; i++) { /* recovery of one changes what the next meets: take turns */
+        struct judge *judge = &bench->judges[(i + bench->images) % bench->count];
+        if (strcmp(place->kind, "raw") != 0)
+            snprintf(path, sizeof path, "%s/log", place->mount);
+        else if (bench->count == 1)
+            snprintf(path, sizeof path, "%s", place->device);
+        else
+            snprintf(path, sizeof path, "%s#%s", place->device, judge->name);
+        judge_path(judge, path, cut);
+    }
+}
+
+static void judge_image(struct bench *bench, const struct place *place, size_t cut)
 {
     forget(place);
-    if (strcmp(place->kind, "raw") == 0) {
-        judge_path(judge, place->device, cut);
+    bool is_raw = strcmp(place->kind, "raw") == 0;
+    if (!is_raw && mount(place->device, place->mount, place->kind, 0, NULL) != 0) {
+        judge_refused(&bench->judges[0], "the file system cannot be mounted");
         return;
     }
-    char path[512];
-    snprintf(path, sizeof path, "%s/log", place->mount);
-    if (mount(place->device, place->mount, place->kind, 0, NULL) != 0) {
-        judge_refused(judge, "the file system cannot be mounted");
-        return;
-    }
-    judge_path(judge, path, cut);
-    if (umount(place->mount) != 0)
+    judge_logs(bench, place, cut);
+    bench->images++;
+    if (!is_raw && umount(place->mount) != 0)
         stop("cannot unmount", place->mount);
 }
 
-static void make_and_judge(struct crash_builder *builder, struct judge *judge, const struct place *place,
+static void make_and_judge(struct crash_builder *builder, struct bench *bench, const struct place *place,
                            enum crash_kind kind)
 {
     static const char *const names[CRASH_KINDS] = {"all", "none", "some"};
     char name[96];
-    snprintf(name, sizeof name, "%s, image %llu: cut at entry %zu, %s of %zu in flight", place->kind,
-             (unsigned long long)judge->images, builder->cut, names[kind], crash_builder_undecided(builder));
-    judge->image = name;
+    snprintf(name, sizeof name, "%s, image %u: cut at entry %zu, %s of %zu in flight", place->kind, bench->images,
+             builder->cut, names[kind], crash_builder_undecided(builder));
+    for (unsigned i = 0; i < bench->count; i++)
+        bench->judges[i].image = name;
     forget(place); /* nothing may be written back over the new image */
     crash_builder_make(builder, kind, place->image);
-    judge_image(judge, place, builder->cut);
+    judge_image(bench, place, builder->cut);
+}
+
+static void bench_begin(struct bench *bench, const struct start *start)
+{
+    *bench = (struct bench){.count = start->name_count};
+    for (unsigned i = 0; i < bench->count; i++)
+        judge_init(&bench->judges[i], start->log, start->backend, start->names[i]);
+}
+
+static struct verdict bench_end(struct bench *bench)
+{
+    struct verdict sum = {0};
+    for (unsigned i = 0; i < bench->count; i++) {
+        struct judge *judge = &bench->judges[i];
+        sum.empty += judge->empty;
+        sum.torn += judge->torn;
+        sum.acknowledged += judge->acknowledged;
+        sum.unacknowledged += judge->unacknowledged;
+        sum.lost += judge->lost;
+        sum.invented += judge->invented;
+        sum.refused += judge->refused;
+        judge_free(judge);
+    }
+    return sum;
 }
 
 /* Images at this cut when `wanted` are spread evenly: one at each cut (or every n-th), more where writes were in flight. */
@@ -119,15 +164,15 @@ static size_t spread_here(struct spread *spread, bool is_busy)
     return here;
 }
 
-static void print_verdict(const char *kind, const struct judge *judge, const struct spread *spread)
+static void print_verdict(const char *kind, unsigned images, const struct verdict *sum, const struct spread *spread)
 {
-    printf("%s: %llu crash images (%zu cuts, %zu with up to %zu writes in flight; %llu before the log was there, %llu "
+    printf("%s: %u crash images (%zu cuts, %zu with up to %zu writes in flight; %llu before the log was there, %llu "
            "torn): "
            "%llu acknowledged entries demanded, %llu more found; %llu lost, %llu invented, %llu refused\n",
-           kind, (unsigned long long)judge->images, spread->cuts, spread->busy_cuts, spread->undecided_max,
-           (unsigned long long)judge->empty, (unsigned long long)judge->torn, (unsigned long long)judge->acknowledged,
-           (unsigned long long)judge->unacknowledged, (unsigned long long)judge->lost,
-           (unsigned long long)judge->invented, (unsigned long long)judge->refused);
+           kind, images, spread->cuts, spread->busy_cuts, spread->undecided_max, (unsigned long long)sum->empty,
+           (unsigned long long)sum->torn, (unsigned long long)sum->acknowledged,
+           (unsigned long long)sum->unacknowledged, (unsigned long long)sum->lost, (unsigned long long)sum->invented,
+           (unsigned long long)sum->refused);
 }
 
 static struct crash_builder begin(const struct start *start, const struct place *place)
@@ -143,20 +188,20 @@ static bool judge_all(const struct start *start, const struct place *place, stru
 {
     static const enum crash_kind kinds[] = {CRASH_KEEPS_SOME, CRASH_KEEPS_ALL, CRASH_KEEPS_NONE};
     struct crash_builder builder = begin(start, place);
-    struct judge judge;
-    judge_init(&judge, start->log, start->backend);
+    struct bench bench;
+    bench_begin(&bench, start);
     for (size_t cut = 1; cut <= start->log->count; cut++) {
         if (!crash_cut_is_useful(start->log, cut))
             continue;
         crash_builder_advance(&builder, cut);
         size_t here = spread_here(spread, crash_builder_undecided(&builder) > 0);
         for (size_t i = 0; i < here; i++)
-            make_and_judge(&builder, &judge, place, i < 3 ? kinds[i] : CRASH_KEEPS_SOME);
+            make_and_judge(&builder, &bench, place, i < 3 ? kinds[i] : CRASH_KEEPS_SOME);
     }
-    print_verdict(place->kind, &judge, spread);
     crash_builder_free(&builder);
-    judge_free(&judge);
-    return judge.lost + judge.invented + judge.refused == 0;
+    struct verdict sum = bench_end(&bench);
+    print_verdict(place->kind, bench.images, &sum, spread);
+    return sum.lost + sum.invented + sum.refused == 0;
 }
 
 /* The judge must be able to find a loss: the same cuts on a device that ignores the FUA bit, which then keeps only what a flush
@@ -165,24 +210,26 @@ static unsigned try_lying_device(const struct start *start, const struct place *
 {
     const struct write_log *log = start->log;
     struct crash_builder builder = begin(start, place);
-    struct judge judge;
-    judge_init(&judge, log, start->backend);
-    judge.is_quiet = true;
     unsigned found = 0;
     for (unsigned i = 1; i <= images; i++) {
         size_t cut = log->count * i / images;
+        while (cut < log->count && !(log->entries[cut].flags & WRITE_FLUSH)) /* as much as can be at stake */
+            cut++;
         size_t flush = cut;
         while (flush > 0 && !(log->entries[flush - 1].flags & WRITE_FLUSH))
             flush--;
-        judge.lost = judge.invented = judge.refused = 0;
+        struct bench bench;
+        bench_begin(&bench, start);
+        for (unsigned k = 0; k < bench.count; k++)
+            bench.judges[k].is_quiet = true;
         forget(place);
         crash_builder_advance(&builder, flush);
         crash_builder_make(&builder, CRASH_KEEPS_NONE, place->image);
-        judge_image(&judge, place, cut);
-        found += judge.lost + judge.invented + judge.refused > 0;
+        judge_image(&bench, place, cut);
+        struct verdict sum = bench_end(&bench);
+        found += sum.lost + sum.invented + sum.refused > 0;
     }
     crash_builder_free(&builder);
-    judge_free(&judge);
     return found;
 }
 
@@ -214,9 +261,9 @@ static void count_and_check(const struct start *start, struct spread *spread, co
 
 int main(int argument_count, char **arguments)
 {
-    if (argument_count != 13) {
-        fprintf(stderr,
-                "usage: vm_crash LOG TRACE BASE FINAL DEVICE BACKING ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES SEED\n");
+    if (argument_count < 14 || argument_count > 13 + LOGS_MAX) {
+        fprintf(stderr, "usage: vm_crash LOG TRACE BASE FINAL DEVICE BACKING ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES "
+                        "SEED NAME...\n");
         return 3;
     }
     struct write_log log;
@@ -226,7 +273,8 @@ int main(int argument_count, char **arguments)
         return 3;
     }
     struct place place = {.device = arguments[5], .kind = arguments[7], .mount = arguments[8]};
-    struct start start = {.log = &log, .backend = arguments[10]};
+    struct start start = {.log = &log, .backend = arguments[10], .names = arguments + 13};
+    start.name_count = (unsigned)argument_count - 13;
     start.base = map_file(arguments[3], PROT_READ, &start.size);
     place.image = map_file(arguments[6], PROT_READ | PROT_WRITE, &place.size);
     if (start.size != place.size)

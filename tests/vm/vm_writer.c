@@ -1,12 +1,13 @@
 /* vm_writer.c - the program whose writes are recorded in a guest: four lanes append to a log, and each acknowledgement goes into
  * the record of the writes as a mark.
  *
- *     vm_writer PATH BACKEND SECTOR TURN ROUNDS close|leave|kill DM
+ *     vm_writer PATH BACKEND SECTOR TURN ROUNDS close|leave|kill DM NAME
  *
  * One run is one turn: open (turn 0 creates), ROUNDS groups of entries in each lane (tests/proof/kill.h: contents follow from
  * lane and number), a trim in the middle of every turn but the first; then close, or end without it, or SIGKILL in the second
  * half. Every entry that is written whole is told by a mark: when it is acknowledged, or, where a kill came before that, by the
- * next turn, which marks all that it found. So the marks tell the whole log. DM: name of the log-writes device.
+ * next turn, which marks all that it found. So the marks tell the whole log. DM: name of the log-writes device; NAME: whose marks
+ * these are, where several logs are on one device.
  * Failure: a message and status 1. */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,8 +41,10 @@ struct lane_entry { /* an entry and what it points to */
     unsigned char bytes[KILL_DATA_MAX + 8];
 };
 
+enum { ATTEMPTS = 40 }; /* each waits 250 ms */
+
 static dwal *the_log;
-static const char *device_name;
+static const char *device_name, *log_name;
 static int control;
 
 static const unsigned group_size[KILL_LANES] = {1, KILL_SYNC_COUNT, 1, KILL_BATCH_COUNT};
@@ -65,7 +68,7 @@ DW_PRINTF(1, 2) static void mark(const char *format, ...)
     message.head.data_start = sizeof message.head; /* there: struct dm_target_msg with sector 0, then the text */
     snprintf(message.head.name, sizeof message.head.name, "%s", device_name);
     char *text = message.bytes + sizeof message.head + sizeof(struct dm_target_msg);
-    int length = snprintf(text, VM_MARK_SIZE, "mark ");
+    int length = snprintf(text, VM_MARK_SIZE, "mark %s/", log_name);
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text + length, VM_MARK_SIZE - (size_t)length, format, arguments);
@@ -162,13 +165,17 @@ static void open_log(const char *path, const char *backend, const char *sector, 
     options.write_size_max = VM_WRITE_SIZE_MAX;
     options.backend = backend;
     options.event = print_event;
+    int result = DWAL_EBUSY; /* EEXIST as well: the writer of another log may just be formatting the device */
+    for (int attempt = 0; is_first && (result == DWAL_EBUSY || result == DWAL_EEXIST) && attempt < ATTEMPTS; attempt++)
+        result = dwal_create(path, &options);
     if (is_first) {
-        need(dwal_create(path, &options), "create");
+        need(result, "create");
         mark(VM_MARK_CREATED);
     }
-    int result;
-    for (int turn = 0; (result = dwal_open(path, &options, &the_log)) == DWAL_EBUSY && turn < 40; turn++)
-        ; /* the kernel still finishes what the ring of the turn before held */
+    result = DWAL_EBUSY;
+    for (int attempt = 0; result == DWAL_EBUSY && attempt < ATTEMPTS; attempt++)
+        result =
+            dwal_open(path, &options, &the_log); /* the kernel may still finish what the turn before had in flight */
     need(result, "open");
 }
 
@@ -208,13 +215,14 @@ static void end_turn(struct lane lanes[KILL_LANES], const char *how)
 
 int main(int argument_count, char **arguments)
 {
-    if (argument_count != 8) {
-        fprintf(stderr, "usage: vm_writer PATH BACKEND SECTOR TURN ROUNDS close|leave|kill DM\n");
+    if (argument_count != 9) {
+        fprintf(stderr, "usage: vm_writer PATH BACKEND SECTOR TURN ROUNDS close|leave|kill DM NAME\n");
         return 1;
     }
     uint64_t turn = strtoull(arguments[4], NULL, 10);
     uint64_t rounds = strtoull(arguments[5], NULL, 10);
     device_name = arguments[7];
+    log_name = arguments[8];
     control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
     open_log(arguments[1], arguments[2], arguments[3], turn == 0);
     if (turn > 0)
