@@ -65,7 +65,7 @@ struct dw_store_hooks {
     void *table_context;
 };
 
-#define DW_LOAD_THREADS 8u /* keep a device busy: a load of 256 volumes takes a fifth of the time of one thread */
+#define DW_LOAD_THREADS 16u /* keep a device busy: a load of 256 volumes takes a fifth of the time of one thread */
 struct dw_store_options {
     bool is_read_only;
     uint32_t in_flight_blocks;      /* L of this writer */
