@@ -62,6 +62,7 @@ struct dw_request {
     int result;              /* when reaped: 0 or -errno; 0 means that all `size` bytes are written (durably) */
     struct dw_request *next; /* link of the queue's lists */
     size_t done;             /* bytes already written (used by the queue to go on after short writes) */
+    uint32_t device_status;  /* what the device itself said, where the queue sees it: an NVMe status; else 0 */
 };
 
 /* One directory entry. `size` in bytes. */
@@ -204,6 +205,10 @@ bool dw_disk_is_posix(const struct dw_disk *disk);
 /* From now on make durable writes by an ordinary write and a flush instead of one forced write, where this disk is one of this
  * machine. Of the synchronous path only. Before the first durable write. */
 void dw_disk_prefer_flush(struct dw_disk *disk);
+
+/* Straight to an NVMe namespace: the disk's only file is a block device (io/nvme.c). */
+DW_NODISCARD int dw_queue_nvme_create(struct dw_disk *disk, const struct dw_queue_options *options, bool is_polled,
+                                      struct dw_queue **queue);
 
 /* Why creating a queue of this kind gave this result, and what to do, in plain words (io/refusal.c). */
 void dw_queue_refusal(const char *kind, int result, char *text, size_t size);

@@ -68,6 +68,15 @@ static void close_disk(struct dw_disk *base)
     dw_free(disk);
 }
 
+static bool is_known(const char *kind)
+{
+    static const char *const kinds[] = {"uring", "aio", "nvme", "nvme-poll"};
+    for (size_t i = 0; i < DW_COUNT_OF(kinds); i++)
+        if (strcmp(kind, kinds[i]) == 0)
+            return true;
+    return false;
+}
+
 int dw_posix_queue_create(struct dw_disk *disk, const struct dw_queue_options *options, struct dw_queue **queue)
 {
     /* Without a measurement the synchronous one is the better bet: on a device without FUA the completion of an
@@ -75,19 +84,17 @@ int dw_posix_queue_create(struct dw_disk *disk, const struct dw_queue_options *o
     const char *kind = options->kind ? options->kind : "sync";
     if (strcmp(kind, "sync") == 0)
         return dw_queue_sync_create(disk, options, queue);
-    if (strcmp(kind, "uring") == 0)
 #ifdef DW_HAVE_URING
+    if (strcmp(kind, "uring") == 0)
         return dw_queue_uring_create(disk, options, queue);
-#else
-        return -EOPNOTSUPP;
+    if (strcmp(kind, "nvme") == 0 || strcmp(kind, "nvme-poll") == 0)
+        return dw_queue_nvme_create(disk, options, kind[4] != '\0', queue);
 #endif
-    if (strcmp(kind, "aio") == 0)
 #ifdef DW_HAVE_AIO
+    if (strcmp(kind, "aio") == 0)
         return dw_queue_aio_create(disk, options, queue);
-#else
-        return -EOPNOTSUPP;
 #endif
-    return -EINVAL;
+    return is_known(kind) ? -EOPNOTSUPP : -EINVAL;
 }
 
 static const struct dw_disk_ops posix_ops = {

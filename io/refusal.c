@@ -56,14 +56,46 @@ static void tell_aio(int result, char *text, size_t size)
                  strerrorname_np(-result), result == -ENOSYS ? ", or use a kernel that has it" : "");
 }
 
+static void tell_nvme(int result, char *text, size_t size)
+{
+    const char *cause = NULL;
+    switch (result) {
+    case -EOPNOTSUPP:
+        cause = "the log does not lie on an NVMe block device with a generic node (/dev/ngXnY), or the kernel is older "
+                "than 5.19";
+        break;
+    case -EACCES:
+        cause = "passthrough is not permitted: give write access to /dev/ngXnY and, before Linux 6.2, CAP_SYS_ADMIN";
+        break;
+    case -ENXIO:
+        cause = "the driver has no polled queue: load it with nvme.poll_queues=1";
+        break;
+    case -EMEDIUMTYPE:
+        cause = "the namespace is formatted with metadata beside its blocks";
+        break;
+    case -ESTALE:
+        cause = "/dev/ngXnY and the block device do not show the same namespace";
+        break;
+    default:
+        break;
+    }
+    if (cause)
+        snprintf(text, size, "%s", cause);
+    else
+        snprintf(text, size, "%s (%s)", strerrordesc_np(-result), strerrorname_np(-result));
+}
+
 void dw_queue_refusal(const char *kind, int result, char *text, size_t size)
 {
-    bool is_uring = kind && strcmp(kind, "uring") == 0;
+    bool is_nvme = kind && strncmp(kind, "nvme", 4) == 0;
+    bool is_uring = kind && (strcmp(kind, "uring") == 0 || (is_nvme && result != -EACCES));
     bool is_aio = kind && strcmp(kind, "aio") == 0;
     if (is_uring && is_forbidden(result))
         tell_uring(result, text, size);
     else if (is_aio && (is_forbidden(result) || result == -EAGAIN))
         tell_aio(result, text, size);
+    else if (is_nvme && result != -EINVAL)
+        tell_nvme(result, text, size);
     else if (result == -EOPNOTSUPP)
         snprintf(text, size, "it is not built into this library");
     else if (result == -EINVAL)

@@ -160,16 +160,29 @@ static void take_completions(struct dw_uring *queue)
 }
 
 /* One io_uring_enter, or none when there is nothing to push, to run or to wait for. */
-static int enter_ring(struct dw_uring *queue, bool is_waiting)
+int dw_uring_enter(struct io_uring *ring, bool is_waiting, bool is_polled)
 {
     if (is_waiting)
-        return io_uring_submit_and_wait(&queue->ring, 1);
-    if (io_uring_sq_ready(&queue->ring) > 0)
-        return io_uring_submit(&queue->ring);
-    /* Completions that wait for this thread to enter the kernel are announced by a flag in shared memory. */
-    if (IO_URING_READ_ONCE(*queue->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
-        return io_uring_get_events(&queue->ring);
+        return io_uring_submit_and_wait(ring, 1);
+    if (io_uring_sq_ready(ring) > 0)
+        return is_polled ? io_uring_submit_and_get_events(ring) : io_uring_submit(ring);
+    /* Completions that wait for this thread to enter the kernel are announced by a flag in shared memory; those of a polled
+     * ring come only to who asks. */
+    if (is_polled || (IO_URING_READ_ONCE(*ring->sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+        return io_uring_get_events(ring);
     return 0;
+}
+
+/* EINTR: a signal came while waiting; EAGAIN, EBUSY: no memory, or completions must be taken first. */
+bool dw_uring_is_broken_by(int result)
+{
+    return result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY;
+}
+
+void dw_uring_breathe(int result)
+{
+    if (result == -EAGAIN || result == -EBUSY)
+        usleep(KERNEL_BREATH_US);
 }
 
 static struct dw_request *reap_requests(struct dw_queue *base, bool is_waiting)
@@ -180,9 +193,8 @@ static struct dw_request *reap_requests(struct dw_queue *base, bool is_waiting)
     while (queue->broken == 0) {
         take_completions(queue);
         bool is_enough = queue->first || !is_waiting;
-        int result = enter_ring(queue, !is_enough);
-        /* EINTR: a signal came while waiting; EAGAIN, EBUSY: no memory, or completions must be taken first. */
-        if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
+        int result = dw_uring_enter(&queue->ring, !is_enough, false);
+        if (dw_uring_is_broken_by(result)) {
             take_completions(queue);
             break_queue(queue, result);
             break;
@@ -190,8 +202,7 @@ static struct dw_request *reap_requests(struct dw_queue *base, bool is_waiting)
         take_completions(queue);
         if (io_uring_sq_ready(&queue->ring) == 0 && (queue->first || !is_waiting))
             break;
-        if (result == -EAGAIN || result == -EBUSY)
-            usleep(KERNEL_BREATH_US);
+        dw_uring_breathe(result);
     }
     struct dw_request *finished = queue->first;
     queue->first = NULL;

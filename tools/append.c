@@ -231,7 +231,7 @@ static int run_parsed(struct append *append)
 
 static int run(int argument_count, char **arguments)
 {
-    static const char *const backends[] = {NULL, "sync", "uring", "aio"};
+    static const char *const backends[] = {NULL, "sync", "uring", "aio", "nvme", "nvme-poll"};
     struct append append = {.sync_mode = SYNC_GROUP, .durable_fd = -1};
     int backend = -1;
     const struct dw_option options[] = {
@@ -242,8 +242,8 @@ static int run(int argument_count, char **arguments)
         DW_CHOICE("sync", &append.sync_mode, "WHEN", "each|group|end",
                   "each: commit every entry; group (default): flush when the input pauses; end: one sync"),
         DW_TEXT("meta", &append.meta, "TEXT", "metadata for every entry"),
-        DW_CHOICE("backend", &backend, "NAME", "sync|uring|aio",
-                  "how to write: sync, uring or aio; default: chosen at open"),
+        DW_CHOICE("backend", &backend, "NAME", "sync|uring|aio|nvme|nvme-poll",
+                  "how to write; nvme: past the block layer, on an NVMe device; default: chosen at open"),
         DW_FLAG("quiet", &append.is_quiet, "print no lsns"),
         DW_FLAG("stats", &append.has_stats, "at the end tell on standard error where the time went"),
         DW_FLAG("unsafe-buffered", &append.is_unsafe, "allow a file system without direct I/O"),

@@ -72,16 +72,15 @@ static void note_refusal(struct dw_backend *backend, const char *kind, int resul
              name_of(kind), cause);
 }
 
-/* A kind that cannot be had here, in contrast to a system that ran out of something. */
-static bool is_refusal(int result)
+/* The system ran out of something, or the device failed: no word about the kind. */
+static bool is_trouble(int result)
 {
-    return result == -EPERM || result == -EACCES || result == -ENOSYS || result == -EAGAIN || result == -EOPNOTSUPP ||
-           result == -EINVAL;
+    return result == -ENOMEM || result == -EMFILE || result == -ENFILE || result == -EIO || result == -ENODATA;
 }
 
 static int refuse(const struct dw_backend_order *order, int result, const char *why)
 {
-    if (!is_refusal(result))
+    if (is_trouble(result))
         return dw_fail_system(result, "making the %s queue of writes failed", name_of(order->kinds[order->count - 1]));
     if (!order->is_named)
         return dw_fail(DWAL_EUNSUPPORTED, "no backend can be used here: %s", why);

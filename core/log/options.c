@@ -49,7 +49,7 @@ static void fill_defaults(struct dwal_options *o)
 /* "sim" is for tests: a disk of this machine has no such queue. */
 bool dw_options_is_backend(const char *name)
 {
-    static const char *const names[] = {"sync", "uring", "aio", "sim"};
+    static const char *const names[] = {"sync", "uring", "aio", "nvme", "nvme-poll", "sim"};
     for (size_t i = 0; i < DW_COUNT_OF(names); i++)
         if (strcmp(name, names[i]) == 0)
             return true;
@@ -66,7 +66,8 @@ static int check_enums(const struct dwal_options *o)
         return dw_fail(DWAL_EARGUMENT, "options.recovery is %u: choose DWAL_STRICT or DWAL_TOLERANT",
                        (unsigned)o->recovery);
     if (o->backend && !dw_options_is_backend(o->backend))
-        return dw_fail(DWAL_EARGUMENT, "options.backend is \"%.20s\": choose sync, uring or aio", o->backend);
+        return dw_fail(DWAL_EARGUMENT, "options.backend is \"%.20s\": choose sync, uring, aio, nvme or nvme-poll",
+                       o->backend);
     return 0;
 }
 

@@ -9,6 +9,7 @@
  * reaped and forgotten: what they wrote lies behind a hole.
  * Rules owed to recovery: no block at distance >= L beyond the durable prefix; the watermark in a header is the contiguous
  * durable prefix of that moment; each place is written once per volume number, after the volume's header is durable. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -129,6 +130,19 @@ static void stamp_run(struct dw_writer *writer, struct dw_volume *volume, uint64
     dw_count(&writer->counts.payload_bytes, payload);
 }
 
+static struct dw_request request_for(struct dw_writer *writer, const struct dw_volume *volume, uint64_t from,
+                                     uint64_t to)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    return (struct dw_request){
+        .file = volume->file,
+        .bytes = dw_ring_block(&writer->ring, from),
+        .size = (size_t)(to - from) * g->block_size,
+        .offset = volume->base + dw_place_of_block(g, from),
+        .is_durable = true,
+    };
+}
+
 static void record_queue_wait(struct dw_writer *writer, uint64_t now_ns)
 {
     uint64_t since = atomic_exchange_explicit(&writer->want_since_ns, 0, memory_order_relaxed);
@@ -138,14 +152,18 @@ static void record_queue_wait(struct dw_writer *writer, uint64_t now_ns)
 
 /* ---- completing ---------------------------------------------------------------------------------------------------- */
 
-static void fail_write(struct dw_writer *writer, int result, uint64_t from, uint64_t to)
+static void fail_write(struct dw_writer *writer, const struct dw_request *request, uint64_t from, uint64_t to)
 {
+    char status[40] = "";
+    if (request->device_status != 0)
+        snprintf(status, sizeof status, " (NVMe status 0x%03x)", request->device_status);
     const struct dw_geometry *g = &writer->ring.geometry;
     uint32_t number = dw_volume_of_block(g, from);
     const struct dw_volume *volume = volume_for(writer, from);
-    dw_fail_device_at(result, number, from, dw_lsn_of_block(g, from),
-                      "writing blocks %llu to %llu to %.200s/%s failed, and the log stopped", (unsigned long long)from,
-                      (unsigned long long)to - 1, dw_store_disk(writer->store)->path, volume ? volume->name : "?");
+    dw_fail_device_at(request->result, number, from, dw_lsn_of_block(g, from),
+                      "writing blocks %llu to %llu to %.200s/%s failed%s, and the log stopped",
+                      (unsigned long long)from, (unsigned long long)to - 1, dw_store_disk(writer->store)->path,
+                      volume ? volume->name : "?", status);
     dw_writer_fail(writer, dwal_last_error());
 }
 
@@ -208,7 +226,6 @@ static struct dw_flight *flight_at(struct dw_flush *flush, uint32_t index)
 static void issue(struct dw_writer *writer, struct dw_volume *volume, uint64_t from, uint64_t to)
 {
     struct dw_flush *flush = &writer->flush;
-    const struct dw_geometry *g = &writer->ring.geometry;
     stamp_run(writer, volume, from, to);
     struct dw_flight *flight = flight_at(flush, flush->flight_count++);
     *flight = (struct dw_flight){
@@ -216,11 +233,7 @@ static void issue(struct dw_writer *writer, struct dw_volume *volume, uint64_t f
         .to = to,
         .start_ns = dw_writer_now(writer),
         .gap_ns = take_gap(flush),
-        .request = {.file = volume->file,
-                    .bytes = dw_ring_block(&writer->ring, from),
-                    .size = (size_t)(to - from) * g->block_size,
-                    .offset = volume->base + dw_place_of_block(g, from),
-                    .is_durable = true},
+        .request = request_for(writer, volume, from, to),
     };
     flight->request.user = flight;
     flush->next_block = to;
@@ -266,7 +279,7 @@ static uint64_t settle_flights(struct dw_writer *writer, struct dw_request *fini
         flight->completed_ns = now_ns;
         record_device_time(writer, flight->start_ns, now_ns);
         if (request->result < 0)
-            fail_write(writer, request->result, flight->from, flight->to);
+            fail_write(writer, request, flight->from, flight->to);
     }
     while (flush->flight_count > 0 && flight_at(flush, 0)->is_finished) {
         struct dw_flight *flight = flight_at(flush, 0);
@@ -315,25 +328,18 @@ bool dw_flush_step(struct dw_writer *writer, bool may_wait)
 
 /* ---- one write, awaited: a lone committer --------------------------------------------------------------------------------- */
 
-/* One write of blocks [from, to), and wait for it. Where a queue's write costs the device less, through the queue: it is used
+/* One write, and wait for it. Where a queue's write costs the device less, through the queue: it is used
  * by whoever holds the role, and nothing is in flight when the role changes hands. */
-static int write_alone(struct dw_writer *writer, struct dw_volume *volume, uint64_t from, uint64_t to)
+static void write_alone(struct dw_writer *writer, struct dw_request *request)
 {
-    const struct dw_geometry *g = &writer->ring.geometry;
     struct dw_queue *queue = writer->flush.queue;
-    struct dw_request request = {
-        .file = volume->file,
-        .bytes = dw_ring_block(&writer->ring, from),
-        .size = (size_t)(to - from) * g->block_size,
-        .offset = volume->base + dw_place_of_block(g, from),
-        .is_durable = true,
-    };
-    if (!writer->flush.is_queue_for_all)
-        return dw_file_write_durable(request.file, request.bytes, request.size, request.offset);
-    queue->ops->submit(queue, &request);
+    if (!writer->flush.is_queue_for_all) {
+        request->result = dw_file_write_durable(request->file, request->bytes, request->size, request->offset);
+        return;
+    }
+    queue->ops->submit(queue, request);
     while (queue->in_flight > 0)
         (void)queue->ops->reap(queue, true);
-    return request.result;
 }
 
 /* One durable write by the calling thread. false: nothing could be written now. */
@@ -352,13 +358,14 @@ bool dw_flush_write_one(struct dw_writer *writer)
     uint64_t start_ns = dw_writer_now(writer);
     record_queue_wait(writer, start_ns);
     atomic_store_explicit(&writer->write_started_ns, start_ns, memory_order_relaxed);
-    int result = write_alone(writer, volume, from, to);
+    struct dw_request request = request_for(writer, volume, from, to);
+    write_alone(writer, &request);
     uint64_t now_ns = dw_writer_now(writer);
     atomic_store_explicit(&writer->write_started_ns, 0, memory_order_relaxed);
     record_device_time(writer, start_ns, now_ns);
     flush->next_block = to;
-    if (result < 0) {
-        fail_write(writer, result, from, to);
+    if (request.result < 0) {
+        fail_write(writer, &request, from, to);
         return true;
     }
     uint64_t gap_ns = take_gap(flush);
