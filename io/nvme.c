@@ -135,12 +135,16 @@ static void submit_request(struct dw_queue *base, struct dw_request *request)
     struct nvme_queue *queue = queue_of(base);
     uint64_t end = queue->target.place.size;
     dw_assert(base->in_flight < base->depth);
-    dw_assert(request->size > 0 && request->file->disk == queue->disk);
+    dw_assert(request->size > 0);
     dw_assert(dw_is_aligned(request->size | request->offset, queue->target.block_size));
     dw_assert(dw_is_aligned((uintptr_t)request->bytes, request->file->alignment));
     base->in_flight++;
     request->done = 0;
     request->device_status = 0;
+    if (request->file->disk != queue->disk) { /* another description of a device, perhaps one that may only read */
+        finish_request(queue, request, -EBADF);
+        return;
+    }
     if (queue->broken < 0 || request->offset > end || request->size > end - request->offset) {
         finish_request(queue, request, queue->broken < 0 ? queue->broken : -ENOSPC);
         return;

@@ -69,10 +69,8 @@ void dw_crash_life_create_on_device(struct dw_crash_life *life, uint64_t seed, u
     static const uint8_t log_id[16] = {9, 8, 7, 6, 5, 4, 3, 2, 1};
     begin(life, seed);
     draw_options(life);
-    life->disk = dw_crash_disk(&(struct dw_sim_options){.seed = seed,
-                                                        .complete_percent = 30,
-                                                        .alignment = life->options.sector_size,
-                                                        .device_size = device_size});
+    life->disk = dw_crash_disk(&(struct dw_sim_options){
+        .seed = seed, .complete_percent = 30, .alignment = life->options.sector_size, .device_size = device_size});
     (void)must(life, dw_log_create_on(life->disk, &dw_crash_clock, log_id, 0x87654321u, &life->options), "create");
     dw_sim_mark(life->disk, DW_CRASH_CREATED, 0);
 }

@@ -23,6 +23,7 @@ struct dw_io_subject {
     /* Close the disk and remove what make created. All files and queues of the test are closed. */
     void (*unmake)(void *context, struct dw_disk *disk);
     bool has_no_allocate; /* allocate may answer -EOPNOTSUPP */
+    bool has_only_queues; /* a device: it has no names, no sizes; only the half about queues is run */
 };
 
 /* Run all tests; the number of failed ones, for main to return. */
