@@ -7,7 +7,7 @@
  * whatever has nothing in flight leaves when another file enters: at most the two files around a change of volume stay.
  * (The locks do not stay: closing a file gives them back by name.)
  * Failure: without a place or without the kernel's help requests use the plain descriptor; that costs nanoseconds.
- * Closing: every place is emptied at once, because a ring goes away only some time after its descriptor is closed. */
+ * Closing: the table goes at once, because a ring goes away only some time after its descriptor is closed. */
 #ifdef DW_HAVE_URING
 #include "base/assert.h"
 #include "io/uring.h"
@@ -69,9 +69,11 @@ void dw_uring_files_done(struct dw_uring *queue, int index)
 
 void dw_uring_files_close(struct dw_uring *queue)
 {
-    for (unsigned i = 0; queue->has_files && i < DW_URING_FILES; i++)
-        if (queue->files[i].generation != 0)
-            (void)set_place(queue, i, -1, 0);
+    /* Not place by place: kernels around 6.1 let go of what leaves the table a second later, and an exclusive open of a
+     * device would last as long. This call waits until they are let go. */
+    if (queue->has_files)
+        (void)io_uring_unregister_files(&queue->ring);
+    queue->has_files = false;
 }
 #else
 typedef int dw_uring_files_is_not_built; /* a translation unit may not be empty */

@@ -2,7 +2,7 @@
  *
  *     DWAL_TEST_DEVICE=/dev/nvme0n1 test_io_posix_device      DESTROYS what is on that device (at least 128 MiB)
  *
- * Without the variable it makes loop devices for itself, with 512 and 4096 byte sectors (root only). The kinds that a device
+ * DWAL_TEST_QUEUE names the only kind to test. Without a device it makes loop devices for itself, with 512 and 4096 byte sectors (root only). The kinds that a device
  * cannot have are said to be skipped: nvme needs an NVMe device, nvme-poll one with polled queues (nvme.poll_queues=1). On an
  * NVMe device the suite runs on a partition as well, which the test adds for the kernel alone: nothing is written for it. */
 #include <errno.h>
@@ -69,8 +69,10 @@ static int run_device(char *device)
 {
     static const char *const kinds[] = {"sync", "uring", "aio", "nvme", "nvme-poll"};
     int failed = 0;
+    const char *only = getenv("DWAL_TEST_QUEUE");
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        failed += run_kind(device, kinds[i]);
+        if (!only || strcmp(only, kinds[i]) == 0)
+            failed += run_kind(device, kinds[i]);
     return failed;
 }
 
