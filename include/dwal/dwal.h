@@ -126,7 +126,7 @@ struct dwal_options {
     uint64_t ring_size;           /* bytes of the in-memory ring, a power of two of blocks; default 8 MiB */
     uint32_t in_flight_writes;    /* durable writes in flight, 1..4; default 4 (the sync backend uses 1) */
     uint32_t write_size_max;      /* largest single write, bytes; default 1 MiB, or less if measured to be as good */
-    const char *backend;          /* "sync", "uring", "aio"; NULL: $DWAL_BACKEND, else measured; see dwal/probe.h */
+    const char *backend;          /* see dwal_backend; NULL: $DWAL_BACKEND, else measured; see dwal/probe.h */
     uint32_t marker_delay_ms;     /* idle time before a marker block is written; default 10; UINT32_MAX: never */
     uint32_t fill_kib_per_second; /* pace of blank filling while commits run; default 65536, that is 64 MiB/s;
                                      * full speed when a blank is needed at once or nothing became durable for 20 ms */
@@ -229,8 +229,11 @@ uint64_t dwal_first(const dwal *log);
 /* 0, or the first cause if the log stopped (a code of dwal/error.h); `error` (may be NULL) gets its details. */
 int dwal_failure(const dwal *log, struct dwal_error *error);
 
-/* How the log is written: "sync", "uring" or "aio"; "none" when it is open read-only. `why` (may be NULL) gets the reason
- * in plain words: named in the options, the default, or what forbids the better ones; valid until dwal_close. */
+/* How the log is written: "sync", "uring", "aio", or on an NVMe device "nvme" (io_uring passthrough, past the block layer)
+ * and "nvme-poll" (the same on a polled queue: it burns a CPU while a write is out); "none" when the log is open read-only.
+ * `why` (may be NULL) gets the reason in plain words: named in the options, the default, a measurement, or what forbids the
+ * better ones; valid until dwal_close. options.backend names one; if it cannot be had here, open answers DWAL_EUNSUPPORTED
+ * and says what forbids it. An open that names none takes the next best and says so by an event. */
 const char *dwal_backend(const dwal *log, const char **why);
 
 /* An eventfd that becomes readable when the durable lsn advances (or the log fails). Owned by the log: poll and read it,
