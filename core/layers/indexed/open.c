@@ -208,7 +208,8 @@ int dw_indexed_open_with(dw_indexed_open_fn *open_fn, void *context, const struc
         struct dwal_error met = *dwal_last_error();
         (void)dwal_close(log->base);
         release(log);
-        return dwal_set_error(&met);
+        (void)dwal_set_error(&met);
+        return result;
     }
     atomic_store_explicit(&log->visible, log->base, memory_order_relaxed);
     *out = log;

@@ -122,7 +122,8 @@ static int get(struct dwal_indexed *log, const struct dw_indexed_state *state, u
         result = dwal_read_match(log->base, lsn, lsn + 1, matches, &index, buffer, size, &found);
     if (result == 0)
         dw_indexed_count(&log->counts.cached_reads, 1);
-    if (result == DWAL_ENOTFOUND) {
+    if (result == DWAL_ENOTFOUND ||
+        result == DWAL_EEND) { /* EEND: the place is that of a later entry, not durable yet */
         result = locate(log, piece, index, &from);
         if (result == 0)
             result = dwal_read_match(log->base, from, before, matches, &index, buffer, size, &found);
@@ -143,7 +144,8 @@ static DW_COLD int explain(struct dwal_indexed *log, uint64_t index, int result)
     if (result == DWAL_ENOTFOUND || result == DWAL_EEND)
         return dw_indexed_fail(DWAL_ECORRUPT, result == DWAL_EEND ? DWAL_NO_LSN : met.lsn,
                                "entry %llu is not where the index says", (unsigned long long)index);
-    return dwal_set_error(&met);
+    (void)dwal_set_error(&met);
+    return result;
 }
 
 int dwal_indexed_get(dwal_indexed *log, uint64_t index, void *buffer, size_t size, struct dwal_indexed_record *record)

@@ -315,6 +315,8 @@ static int take_volume(struct replay *replay, const struct dwal_volume *volume, 
         result = take_table(replay, volume, &is_used);
     else if (is_clean && volume->is_counted && volume->entries > 0)
         result = take_clean_end(replay, volume, &is_used);
+    if (result == 0 && !is_used && !volume->is_full && volume->is_counted)
+        replay->is_known = false; /* what the end may have told is told again */
     if (result == 0 && !is_used)
         result = scan(replay, volume->begin, volume->end, true);
     return result;

@@ -99,9 +99,8 @@ static int change_bounds(struct dwal_indexed *log, uint64_t first, uint64_t last
     if (result == 0)
         result = dwal_sync(log->base, log->end);
     if (result < 0) {
-        struct dwal_error met = *dwal_last_error();
         dw_state_discard(log, state);
-        return dwal_set_error(&met);
+        return result;
     }
     log->is_piece_due |= last < log->last || last < first;
     log->first = first;

@@ -164,6 +164,7 @@ int dwal_indexed_set(dwal_indexed *log, const void *key, size_t key_size, const 
     if (result == 0)
         result = dwal_sync(log->base, log->end);
     if (result == 0) {
+        dw_state_raise(log, log->epoch, log->last); /* what was appended before is durable too */
         result = dw_values_apply(log, key, key_size, value, value_size);
         dw_indexed_refresh_state(log);
         dw_indexed_count(&log->counts.value_sets, 1);
