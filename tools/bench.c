@@ -113,6 +113,7 @@ static int run_bench(int argument_count, char **arguments)
         DW_TEXT("json", &asked.json, "FILE", "all results; -: standard output, instead of the text"),
         DW_TEXT("hgrm", &asked.hgrm, "FILE", "HdrHistogram percentiles; % in the name stands for the contender"),
         DW_TEXT("hlog", &asked.log, "FILE", "HdrHistogram log, one tag for each contender"),
+        DW_TEXT("report", &asked.page, "FILE", "a page with plots, for a browser"),
         DW_FLAG("destroy", &run.target.may_destroy, "overwrite a file or device that is not blank"),
         DW_FLAG("append", &run.target.may_append, "measure in an existing log; the entries stay in it"),
         DW_FLAG("keep", &run.target.is_kept, "leave the files that were made"),
@@ -145,7 +146,7 @@ const struct dw_command dw_command_bench = {
         "and RWF_DSYNC (sync, uring, aio, nvme), side by side in interleaved rounds. TARGET is a directory (files are\n"
         "made in it and removed), a file, a blank block device, or an existing log. Without --rate a closed loop;\n"
         "with it an open loop that starts operations when they are due and never drops a late one.",
-    .examples = "  dwal bench /var/lib/app --duration 60s --rounds 20 --hgrm tails-%.hgrm\n"
+    .examples = "  dwal bench /var/lib/app --duration 60s --rounds 20 --report tails.html\n"
                 "  dwal bench /var/lib/app --threads 1,4,16,64 --engines dwal,sync --json run.json\n"
                 "  dwal bench /var/lib/app --rate 1000,5000,10000 --engines dwal\n"
                 "  dwal bench --self-test\n",

@@ -67,7 +67,7 @@ static void a_directory_is_measured_and_left_as_it_was(void **state)
     good("$D bench $T" QUICK " > /dev/shm/$$.out 2>&1; s=$?; cat /dev/shm/$$.out; rm /dev/shm/$$.out; exit $s");
     expect_output("", "ls $T");
     expect(0, "issue to durable", "$D bench $T --engines dwal,sync" QUICK);
-    expect(0, "beside sync", "$D bench $T --engines dwal,sync" QUICK);
+    expect(0, "dwal       beside sync", "$D bench $T --engines dwal,sync" QUICK);
     expect(0, "mount options", "$D bench $T --engines sync" QUICK);
 }
 
@@ -147,7 +147,7 @@ static void a_full_file_system_is_told_and_cleaned_up(void **state)
             ->status != 0)
         skip();
     dw_shell("{ $D bench $T/mounted --engines sync --settle 0 --file-size 64MiB > $T/prefill; echo $? >> $T/prefill; "
-             "$D bench $T/mounted --engines dwal --volume-size 12MiB --settle 0 --size 64KiB --rounds 1 "
+             "$D bench $T/mounted --engines dwal --volume-size 12MiB --settle 0 --size 64KiB --warm-up 0 --rounds 1 "
              "--duration 20s > $T/log; echo $? >> $T/log; "
              "find $T/mounted -name 'dwal-bench*' > $T/left; } > $T/out 2>&1 < /dev/null; umount $T/mounted");
     expect(0, "free space, or choose a smaller --file-size", "cat $T/out");
@@ -187,6 +187,30 @@ static void the_self_test_shows_an_honest_recorder(void **state)
     expect(0, "the open loop says so", "$D bench --self-test");
 }
 
+/* Nothing from elsewhere, every plot that the loads allow, and well-formed where a parser is there to say so. */
+static void the_page_is_one_file_with_its_plots(void **state)
+{
+    (void)state;
+    good("printf 'engines = dwal,sync\n[a <b> & \"c\"]\nthreads = 1,2\n[open]\nrate = 200,400\n' > $T/plan");
+    good("$D bench $T --plan $T/plan --report $T/page.html" QUICK);
+    static const char *const wanted[] = {"Latency by percentile",
+                                         "Latency by offered load",
+                                         "Scaling over threads",
+                                         "Latency over time",
+                                         "Where the time went",
+                                         "timer tick",
+                                         "prefers-color-scheme",
+                                         "The slowest",
+                                         "write_cache"};
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+        expect(0, wanted[i], "cat $T/page.html");
+    expect_output("0\n", "grep -cE 'https?://|<script|@import|url\\(|<link|nan|inf[^o]' $T/page.html || true");
+    expect_output("0\n", "grep -c '<b>' $T/page.html || true");
+    if (dw_shell_has("python3"))
+        good("python3 -c 'import re,sys,xml.dom.minidom as m; t=open(sys.argv[1]).read(); "
+             "[m.parseString(s) for s in re.findall(\"<svg.*?</svg>\", t, re.S)]' $T/page.html");
+}
+
 /* An independent reader of both formats, in another language. */
 static void hdrhistogram_files_hold_the_same_counts(void **state)
 {
@@ -214,6 +238,7 @@ int main(void)
         COMMAND_TEST(a_report_that_cannot_be_written_is_told),
         COMMAND_TEST(a_signal_ends_it_with_a_report_of_what_was_measured),
         COMMAND_TEST(the_self_test_shows_an_honest_recorder),
+        COMMAND_TEST(the_page_is_one_file_with_its_plots),
         COMMAND_TEST(hdrhistogram_files_hold_the_same_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

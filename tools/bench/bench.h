@@ -161,7 +161,7 @@ struct dw_bench_round { /* one contender in one round */
 #define DW_BENCH_CONTENDERS_MAX 64u
 
 struct dw_bench_contender {
-    char label[96];
+    char label[256];
     char group[64]; /* of the plan: its section; else empty */
     struct dw_bench_engine *engine;
     struct dw_bench_load load;

@@ -92,6 +92,10 @@ static struct dw_bench_op *prepare(struct dw_bench_lane *lane)
 
 static uint32_t column_of(const struct dw_bench_lane *lane, uint64_t time_ns)
 {
+    if (lane->count_max) /* by count: time has no end to measure by */
+        return lane->column_first +
+               (uint32_t)((lane->recorded < lane->count_max ? lane->recorded : lane->count_max - 1) *
+                          lane->column_count / lane->count_max);
     uint64_t whole = lane->end_ns > lane->measure_ns ? lane->end_ns - lane->measure_ns : 1;
     uint64_t at = time_ns > lane->measure_ns ? time_ns - lane->measure_ns : 0;
     uint64_t column = at >= whole ? lane->column_count - 1 : at * lane->column_count / whole;

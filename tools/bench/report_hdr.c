@@ -69,7 +69,7 @@ int dw_bench_report_hgrm(const struct dw_bench_run *run, const char *path)
     if (!percent && run->contender_count > 1)
         return -EISDIR; /* several contenders do not fit into one file */
     for (uint32_t i = 0; i < run->contender_count; i++) {
-        char name[4352], label[96];
+        char name[4608], label[256];
         plain_label(run->contenders[i]->label, label, sizeof label);
         if (percent)
             (void)snprintf(name, sizeof name, "%.*s%s%s", (int)(percent - path), path, label, percent + 1);
@@ -218,7 +218,7 @@ int dw_bench_report_log(const struct dw_bench_run *run, const char *path)
     int result = 0;
     for (uint32_t i = 0; i < run->contender_count && result == 0; i++) {
         const struct dw_bench_contender *contender = run->contenders[i];
-        char label[96];
+        char label[256];
         plain_label(contender->label, label, sizeof label);
         fprintf(file, "Tag=%s,0.000,%.3f,%.3f,", label, (double)contender->measured_ns / 1e9,
                 (double)dw_bench_get(&dw_bench_latency(contender)->max) / 1e6);

@@ -154,7 +154,13 @@ static void put_rounds(struct out *out, const struct dw_bench_contender *contend
 
 static void put_ratios(struct out *out, const struct dw_bench_run *run, const struct dw_bench_contender *contender)
 {
-    begin(out, "beside_baseline", '{');
+    const struct dw_bench_contender *other = dw_bench_run_beside(run, contender);
+    if (!other) {
+        put_null(out, "beside");
+        return;
+    }
+    begin(out, "beside", '{');
+    put_text(out, "label", other->label);
     for (int metric = 0; metric < DW_BENCH_METRICS; metric++) {
         struct dw_bench_ratio ratio;
         dw_bench_run_ratio(run, contender, (enum dw_bench_metric)metric, &ratio);
@@ -245,8 +251,7 @@ static void put_contender(struct out *out, const struct dw_bench_run *run, const
     else
         put_null(out, "intended_to_durable");
     put_rounds(out, contender);
-    if (run->has_baseline)
-        put_ratios(out, run, contender);
+    put_ratios(out, run, contender);
     put_shares(out, &contender->record);
     put_slowest(out, run, &contender->record, slowest);
     end(out, '}');

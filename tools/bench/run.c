@@ -330,14 +330,33 @@ double dw_bench_run_noise(const struct dw_bench_run *run)
     return dw_bench_median(ratios, count);
 }
 
+static bool is_same_load(const struct dw_bench_load *a, const struct dw_bench_load *b)
+{
+    bool has_same_rate = !(a->rate < b->rate) && !(a->rate > b->rate) && a->is_poisson == b->is_poisson;
+    return a->threads == b->threads && a->outstanding == b->outstanding && a->batch == b->batch && has_same_rate &&
+           memcmp(&a->mix, &b->mix, sizeof a->mix) == 0;
+}
+
+const struct dw_bench_contender *dw_bench_run_beside(const struct dw_bench_run *run,
+                                                     const struct dw_bench_contender *contender)
+{
+    for (uint32_t i = 0; i < run->contender_count; i++) {
+        const struct dw_bench_contender *other = run->contenders[i];
+        if (!other->engine->ops->is_log && strcmp(other->group, contender->group) == 0 &&
+            is_same_load(&other->load, &contender->load))
+            return other == contender ? NULL : other;
+    }
+    return NULL;
+}
+
 void dw_bench_run_ratio(const struct dw_bench_run *run, const struct dw_bench_contender *contender,
                         enum dw_bench_metric metric, struct dw_bench_ratio *ratio)
 {
-    const struct dw_bench_contender *baseline = run->contenders[run->baseline];
+    const struct dw_bench_contender *other = dw_bench_run_beside(run, contender);
     double a[DW_BENCH_ROUNDS_MAX], b[DW_BENCH_ROUNDS_MAX];
-    uint32_t count = contender->round_count < baseline->round_count ? contender->round_count : baseline->round_count;
-    for (uint32_t i = 0; i < count; i++) {
-        a[i] = baseline->rounds[i].values[metric];
+    uint32_t count = 0;
+    for (uint32_t i = 0; other && i < contender->round_count && i < other->round_count; i++, count++) {
+        a[i] = other->rounds[i].values[metric];
         b[i] = contender->rounds[i].values[metric];
     }
     *ratio = dw_bench_ratio_paired(a, b, count);

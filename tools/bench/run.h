@@ -26,7 +26,7 @@ struct dw_bench_run {
     struct dw_bench_engine engines[DW_BENCH_ENGINES];
     struct dw_bench_contender *contenders[DW_BENCH_CONTENDERS_MAX];
     uint32_t contender_count;
-    uint32_t baseline; /* the others are told as ratios to this one */
+    uint32_t baseline; /* its slices are halved, to see how much is noise */
     bool has_baseline; /* there is more than one contender */
     uint32_t rounds_done;
     bool was_interrupted;
@@ -48,7 +48,10 @@ void dw_bench_run_rounds(struct dw_bench_run *run);
 void dw_bench_run_close(struct dw_bench_run *run);
 /* How noisy the run was: median ratio of the baseline's second half slices to its first ones; 0: unknown. */
 double dw_bench_run_noise(const struct dw_bench_run *run);
-/* Metric by metric, the contender beside the baseline. */
+/* Beside whom a contender is told: the first bare engine under the same load. NULL: there is none, or it is the one. */
+const struct dw_bench_contender *dw_bench_run_beside(const struct dw_bench_run *run,
+                                                     const struct dw_bench_contender *contender);
+/* Metric by metric, the contender beside that one. */
 struct dw_bench_ratio;
 void dw_bench_run_ratio(const struct dw_bench_run *run, const struct dw_bench_contender *contender,
                         enum dw_bench_metric metric, struct dw_bench_ratio *ratio);

@@ -148,36 +148,43 @@ static void print_ratio(const struct dw_bench_run *run, const struct dw_bench_co
     char text[48] = "-";
     dw_bench_run_ratio(run, contender, metric, &ratio);
     if (ratio.is_known)
-        (void)snprintf(text, sizeof text, "%.2f (%.2f..%.2f)%s", ratio.value, ratio.low, ratio.high,
+        (void)snprintf(text, sizeof text, "%.3g (%.3g..%.3g)%s", ratio.value, ratio.low, ratio.high,
                        dw_bench_ratio_is_noise(&ratio) ? " ~" : "  ");
     dw_output_format(" %22s", text);
 }
 
-static void print_ratios(const struct dw_bench_run *run)
+static void print_ratio_rows(const struct dw_bench_run *run, int width)
 {
-    int width = label_width(run);
-    if (!run->has_baseline)
-        return;
-    dw_output_format("\nbeside %s: median of the ratios of each round, 95 %% interval; ~: the interval holds 1\n",
-                     run->contenders[run->baseline]->label);
-    dw_output_format("%-*s %22s %22s %22s %22s\n", width, "", "p50  ", "p99  ", "p99.9  ", "ops/s  ");
+    bool has_head = false;
     for (uint32_t i = 0; i < run->contender_count; i++) {
-        if (i == run->baseline)
+        const struct dw_bench_contender *other = dw_bench_run_beside(run, run->contenders[i]);
+        if (!other)
             continue;
-        dw_output_format("%-*s", width, run->contenders[i]->label);
+        if (!has_head)
+            dw_output_format(
+                "\nbeside bare writes under the same load: median of the ratios of each round, 95 %% interval; "
+                "~: the interval holds 1\n%-*s %-*s %22s %22s %22s %22s\n",
+                width, "", width + 7, "", "p50  ", "p99  ", "p99.9  ", "ops/s  ");
+        has_head = true;
+        dw_output_format("%-*s beside %-*s", width, run->contenders[i]->label, width, other->label);
         print_ratio(run, run->contenders[i], DW_BENCH_P50);
         print_ratio(run, run->contenders[i], DW_BENCH_P99);
         print_ratio(run, run->contenders[i], DW_BENCH_P999);
         print_ratio(run, run->contenders[i], DW_BENCH_RATE);
         dw_output_text("\n");
     }
+}
+
+static void print_ratios(const struct dw_bench_run *run)
+{
     double noise = dw_bench_run_noise(run);
+    bool is_noisy = noise > 1 + NOISE_LIMIT || noise < 1 - NOISE_LIMIT;
+    print_ratio_rows(run, label_width(run));
     if (noise > 0)
-        dw_output_format("%s beside itself, before and after the others: %.3f%s\n",
+        dw_output_format("\nnoise: %s beside itself, before and after the others: %.3f%s\n",
                          run->contenders[run->baseline]->label, noise,
-                         noise > 1 + NOISE_LIMIT || noise < 1 - NOISE_LIMIT
-                             ? ": MORE THAN 3 % OFF, so this run proves nothing; try again on a quiet machine"
-                             : ": quiet enough");
+                         is_noisy ? ": MORE THAN 3 % OFF, so this run proves nothing; try again on a quiet machine"
+                                  : ": quiet enough");
 }
 
 /* ---- where the time went ---------------------------------------------------------------------------------------------------*/
