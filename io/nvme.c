@@ -28,8 +28,9 @@ enum {
     AGAIN_MAX = 1000, /* as often in a row a command may not have been sent */
     PROBE_SIZE = 65536,
     COMPARISONS = 4,
-    RING_BUFFER = 0, /* indexes of registered memory */
-    PROBE_BUFFER = 1,
+    PROBE_BUFFER = 0, /* indexes of registered memory */
+    RING_BUFFER = 1,  /* the first of several */
+    RING_BUFFERS_MAX = 1023,
 };
 
 struct nvme_slot {
@@ -47,6 +48,7 @@ struct nvme_queue {
     struct dw_nvme_target target;
     const unsigned char *memory; /* registered, or NULL */
     size_t memory_size;
+    size_t memory_step; /* bytes of one of its buffers */
     bool is_polled, has_fixed_file;
     int broken;               /* 0, or the -errno of an io_uring_enter that failed for good */
     uint64_t free_slots;      /* bit i: slots[i] is free */
@@ -88,10 +90,14 @@ static struct io_uring_sqe *prepare_command(struct nvme_queue *queue, uint8_t co
     return entry;
 }
 
-static bool is_registered(const struct nvme_queue *queue, const unsigned char *bytes, size_t size)
+/* The buffer in which all of it lies, or -1. */
+static int registered_buffer(const struct nvme_queue *queue, const unsigned char *bytes, size_t size)
 {
     uintptr_t from_ring = (uintptr_t)bytes - (uintptr_t)queue->memory; /* huge when it lies before */
-    return queue->memory && from_ring <= queue->memory_size && size <= queue->memory_size - from_ring;
+    if (!queue->memory || from_ring >= queue->memory_size || size > queue->memory_size - from_ring ||
+        from_ring / queue->memory_step != (from_ring + size - 1) / queue->memory_step)
+        return -1;
+    return RING_BUFFER + (int)(from_ring / queue->memory_step);
 }
 
 /* The piece of the slot's request that begins at byte `from`. */
@@ -102,9 +108,10 @@ static void issue_piece(struct nvme_queue *queue, uint32_t index, uint64_t from)
     uint32_t size = dw_nvme_piece_size(from, request->size, queue->target.place.transfer_max);
     struct io_uring_sqe *entry =
         prepare_command(queue, DW_NVME_WRITE, bytes, size, request->offset + from, request->is_durable);
-    if (is_registered(queue, bytes, size)) {
+    int buffer = registered_buffer(queue, bytes, size);
+    if (buffer >= 0) {
         entry->uring_cmd_flags = IORING_URING_CMD_FIXED;
-        entry->buf_index = RING_BUFFER;
+        entry->buf_index = (uint16_t)buffer;
     }
     entry->user_data = from << 8 | index;
 }
@@ -284,6 +291,29 @@ static int read_first(struct nvme_queue *queue, unsigned char *bytes, uint32_t s
     return result;
 }
 
+/* Pin the memory for the probe and the ring. Linux 6.1 refuses a command whose registered buffer has, from the command's
+ * place to the buffer's end, more pages than one command may have: so the ring becomes many buffers, each as large as a
+ * command. Returns the bytes of the ring that are registered: 0 when it cannot be done. */
+static size_t register_memory(struct nvme_queue *queue, const struct dw_queue_options *options, unsigned char *probe,
+                              size_t probe_size)
+{
+    queue->memory_step = queue->target.place.transfer_max;
+    size_t size = dw_min_u64(options->ring_size, (uint64_t)RING_BUFFERS_MAX * queue->memory_step);
+    struct iovec *buffers = options->ring_memory ? dw_alloc((RING_BUFFERS_MAX + 1) * sizeof *buffers) : NULL;
+    if (!buffers)
+        return 0;
+    unsigned count = RING_BUFFER;
+    buffers[PROBE_BUFFER] = (struct iovec){.iov_base = probe, .iov_len = probe_size};
+    for (size_t at = 0; at < size; at += queue->memory_step)
+        buffers[count++] = (struct iovec){
+            .iov_base = (unsigned char *)(uintptr_t)options->ring_memory + at,
+            .iov_len = (size_t)dw_min_u64(size - at, queue->memory_step),
+        };
+    int result = io_uring_register_buffers(&queue->ring, buffers, count);
+    dw_free(buffers);
+    return result == 0 ? size : 0;
+}
+
 /* Try the way before a log relies on it: is it permitted, does it work from registered memory, and do both nodes show the
  * same bytes? (They can only differ if something about the place is wrong, and then the next write would destroy what is
  * somebody else's.) */
@@ -294,12 +324,9 @@ static int prove_way(struct nvme_queue *queue, int block, const struct dw_queue_
     unsigned char *bytes = dw_alloc_io((size_t)2 * size, queue->target.block_size);
     if (!bytes)
         return -ENOMEM;
-    struct iovec memory[] = {
-        [RING_BUFFER] = {.iov_base = (void *)(uintptr_t)options->ring_memory, .iov_len = options->ring_size},
-        [PROBE_BUFFER] = {.iov_base = bytes, .iov_len = size},
-    };
     queue->has_fixed_file = io_uring_register_files(&queue->ring, &queue->target.descriptor, 1) == 0;
-    bool is_fixed = options->ring_memory && io_uring_register_buffers(&queue->ring, memory, 2) == 0;
+    size_t registered = register_memory(queue, options, bytes, size);
+    bool is_fixed = registered > 0;
     int result = read_first(queue, bytes, size, is_fixed);
     if (result == -EINVAL && is_fixed) { /* 6.0: passthrough, but not yet from registered memory */
         is_fixed = false;
@@ -318,7 +345,7 @@ static int prove_way(struct nvme_queue *queue, int block, const struct dw_queue_
     }
     if (is_fixed) {
         queue->memory = options->ring_memory;
-        queue->memory_size = options->ring_size;
+        queue->memory_size = registered;
     }
     dw_free_io(bytes); /* the ring keeps the pages until it goes, and never looks at them again */
     return result;
