@@ -2,7 +2,7 @@
 # scripts/vm/scenarios.sh: the scenarios of scripts/nvme-vm. Each runs in a subshell with a directory of its own, $vm_work; what
 # it prints is shown when it ends.
 
-vm_scenarios=(power-several power-raw power-ext4 power-xfs requests log conformance-512 conformance-4096)
+vm_scenarios=(power-several power-nvme power-raw power-ext4 power-xfs requests log conformance-512 conformance-4096)
 
 # ---- the suite of io/ ------------------------------------------------------------------------------------------------
 
@@ -52,6 +52,7 @@ failed=0
 vm_requests raw /dev/nvme0n1 sync nvme0n1 1 || failed=1 # the kernel's own flush: shows that one would be seen
 vm_requests raw '/dev/nvme0n1#aio' aio nvme0n1 0 || failed=1
 vm_requests raw '/dev/nvme0n1#uring' uring nvme0n1 0 || failed=1
+vm_requests raw '/dev/nvme0n1#nvme' nvme nvme0n1 0 || failed=1
 for backend in sync uring aio; do
     vm_requests ext4 /ext4/$backend $backend nvme0n2 0 || failed=1
     vm_requests xfs /xfs/$backend $backend nvme0n3 0 || failed=1
@@ -74,11 +75,12 @@ scenario_log()
 mount -t ext4 /dev/nvme0n2 /mnt || exit 1
 failed=0
 guest-log /mnt/uring uring || failed=1
-# Three logs on one device, each killed and trimmed beside the content of the others.
-guest-log /dev/nvme0n1 uring || failed=1
-guest-log '/dev/nvme0n1#second' aio || failed=1
-guest-log '/dev/nvme0n1#third' sync || failed=1
-for path in /dev/nvme0n1 '/dev/nvme0n1#second' '/dev/nvme0n1#third'; do
+# Four logs on one device, each killed and trimmed beside the content of the others.
+guest-log /dev/nvme0n1 nvme || failed=1
+guest-log '/dev/nvme0n1#second' uring || failed=1
+guest-log '/dev/nvme0n1#third' aio || failed=1
+guest-log '/dev/nvme0n1#fourth' sync || failed=1
+for path in /dev/nvme0n1 '/dev/nvme0n1#second' '/dev/nvme0n1#third' '/dev/nvme0n1#fourth'; do
     dwal verify "$path" >/tmp/out 2>&1 || { cat /tmp/out; failed=1; }
 done
 exit $failed
@@ -135,3 +137,4 @@ scenario_power_ext4() { power ext4 512 log uring sync aio uring; }
 scenario_power_xfs() { power xfs 512 log aio uring sync uring; }
 scenario_power_raw() { power raw 512 log uring aio sync uring; }
 scenario_power_several() { power raw 4096 'first second' uring aio uring; }
+scenario_power_nvme() { power raw 4096 log nvme nvme uring nvme; }
