@@ -102,12 +102,13 @@ int main(int argument_count, char **arguments)
         check(dwal_close(log), "close again");
     }
     qsort(times, rounds, sizeof times[0], by_value);
+    uint64_t median = times[rounds / 2];
     double seconds = 0;
     uint64_t bytes = 0, count = 0;
     scan(path, &seconds, &bytes, &count);
     printf("{\"what\":\"reopen\",\"volumes\":%llu,\"open_ms\":%.2f,\"open_min_ms\":%.2f,\"open_max_ms\":%.2f,"
            "\"scan_mb_s\":%.0f,\"scan_entries_s\":%.0f}\n",
-           (unsigned long long)volumes, (double)times[rounds / 2] / 1e6, (double)times[0] / 1e6,
-           (double)times[rounds - 1] / 1e6, (double)bytes / seconds / 1e6, (double)count / seconds);
+           (unsigned long long)volumes, (double)median / 1e6, (double)times[0] / 1e6, (double)times[rounds - 1] / 1e6,
+           (double)bytes / seconds / 1e6, (double)count / seconds);
     return 0;
 }
