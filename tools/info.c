@@ -10,6 +10,7 @@
 
 #include "tools/choice.h"
 #include "tools/json.h"
+#include "tools/layer.h"
 #include "tools/message.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -138,8 +139,10 @@ static int run(int argument_count, char **arguments)
 {
     const char *path;
     bool is_json = false, is_unsafe = false;
+    const char *layer_name = NULL;
     const struct dw_option options[] = {
         DW_FLAG("json", &is_json, "one JSON object"),
+        DW_TEXT("layer", &layer_name, "NAME", "the facts of a layer's content, instead: " DW_LAYER_NAMES),
         DW_FLAG("unsafe-buffered", &is_unsafe, "allow a file system without direct I/O"),
     };
     enum dw_parsed parsed =
@@ -148,6 +151,11 @@ static int run(int argument_count, char **arguments)
         return dw_options_status(parsed);
     struct dwal_options open = DWAL_OPTIONS_INIT;
     open.is_unsafe_buffered = is_unsafe;
+    if (layer_name) {
+        const struct dw_layer *layer = dw_layer_find(layer_name);
+        const struct dw_layer_request request = {.path = path, .open = open, .is_json = is_json};
+        return layer ? layer->info(&request) : DW_EXIT_WRONG;
+    }
     struct dwal_info info = {.size = sizeof info};
     int result = dwal_get_info(path, &open, &info);
     if (result)

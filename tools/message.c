@@ -91,6 +91,9 @@ int dw_message_status(int code)
     case DWAL_EROLLBACK:
     case DWAL_EFOREIGN:
     case DWAL_EUNCERTAIN:
+    case DWAL_ERAFT_METADATA:
+    case DWAL_ERAFT_GAP:
+    case DWAL_ERAFT_RECORD:
         return DW_EXIT_DAMAGE;
     default:
         return DW_EXIT_WRONG;

@@ -10,6 +10,7 @@
 #include <dwal/inspect.h>
 
 #include "tools/json.h"
+#include "tools/layer.h"
 #include "tools/message.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -112,10 +113,12 @@ static int run(int argument_count, char **arguments)
     const char *path;
     bool is_json = false, is_quick = false, is_tolerant = false, is_unsafe = false;
     uint64_t min_lsn = 0;
+    const char *layer_name = NULL;
     const struct dw_option options[] = {
         DW_FLAG("json", &is_json, "one JSON object per finding, then one for the verdict"),
         DW_FLAG("quick", &is_quick, "read only what opening the log would read"),
         DW_FLAG("tolerant", &is_tolerant, "cut an uncertain end off, as DWAL_TOLERANT does"),
+        DW_TEXT("layer", &layer_name, "NAME", "then check what a layer has written: " DW_LAYER_NAMES),
         DW_NUMBER("min-lsn", &min_lsn, "LSN", 0, DWAL_NO_LSN - 1, "you know that all before LSN was durable"),
         DW_FLAG("unsafe-buffered", &is_unsafe, "allow a file system without direct I/O"),
     };
@@ -123,6 +126,9 @@ static int run(int argument_count, char **arguments)
         dw_options_parse(&dw_command_verify, options, DW_OPTION_COUNT(options), argument_count, arguments, &path);
     if (parsed != DW_PARSED_GO)
         return dw_options_status(parsed);
+    const struct dw_layer *layer = layer_name ? dw_layer_find(layer_name) : NULL;
+    if (layer_name && !layer)
+        return DW_EXIT_WRONG;
 
     struct dwal_options open = DWAL_OPTIONS_INIT;
     open.is_unsafe_buffered = is_unsafe;
@@ -141,7 +147,10 @@ static int run(int argument_count, char **arguments)
     else
         print_report_text(&report);
     bool is_cut = is_tolerant && report.verdict == DWAL_VERDICT_UNCERTAIN;
-    return dwal_verdict_error(report.verdict) && !is_cut ? DW_EXIT_DAMAGE : DW_EXIT_GOOD;
+    if (dwal_verdict_error(report.verdict) && !is_cut)
+        return DW_EXIT_DAMAGE;
+    const struct dw_layer_request request = {.path = path, .open = open, .is_json = is_json};
+    return layer ? layer->verify(&request) : DW_EXIT_GOOD;
 }
 
 const struct dw_command dw_command_verify = {
@@ -155,6 +164,7 @@ const struct dw_command dw_command_verify = {
         "VERSION, UNREADABLE. Writes nothing, works beside a live writer.",
     .examples = "  dwal verify /var/lib/app/log\n"
                 "  dwal verify /var/lib/app/log --quick --json\n"
-                "  dwal verify /var/lib/app/log --min-lsn 1048576\n",
+                "  dwal verify /var/lib/app/log --min-lsn 1048576\n"
+                "  dwal verify /var/lib/member/log --layer raft\n",
     .run = run,
 };
