@@ -81,10 +81,12 @@ static bool measure_in(struct dw_scratch *scratch, const struct dw_site *site, s
 {
     measured->row_count = 0;
     struct dw_measure_row rows[] = {make_row("sync", DWAL_WAY_DSYNC, 4096), make_row("uring", DWAL_WAY_DSYNC, 4096),
-                                    make_row("aio", DWAL_WAY_DSYNC, 4096), make_row("sync", DWAL_WAY_FLUSH, 4096)};
+                                    make_row("aio", DWAL_WAY_DSYNC, 4096), make_row("sync", DWAL_WAY_FLUSH, 4096),
+                                    make_row("nvme", DWAL_WAY_DSYNC, 4096)};
+    bool has_passthrough = site->is_device && site->has_character_device;
     if (dw_choose_is_synchronous(site))
         rows[1].every = rows[2].every = BYSTANDER_EVERY;
-    if (!run_rows(scratch, rows, DW_COUNT_OF(rows), ROUNDS_MAX, DECIDE_TIME_NS, measured))
+    if (!run_rows(scratch, rows, DW_COUNT_OF(rows) - (has_passthrough ? 0 : 1), ROUNDS_MAX, DECIDE_TIME_NS, measured))
         return false;
     struct dwal_choice *choice = dw_alloc(sizeof *choice);
     if (choice) {

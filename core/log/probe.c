@@ -4,6 +4,7 @@
  * every way for the time given -> the rules of choose.c.
  * Failure: what cannot be measured is said in `not_measured`, and the facts stand alone. Closing: the temporary file has no
  * name and goes with its descriptor, also when the process is killed. */
+#include <dwal/inspect.h>
 #include <dwal/probe.h>
 #include <errno.h>
 #include <limits.h>
@@ -57,7 +58,8 @@ static size_t plan_rows(struct dw_measure_row rows[DWAL_TIMINGS_MAX], bool has_p
 
 /* ---- measuring ------------------------------------------------------------------------------------------------------- */
 
-static int run_trials(struct dw_scratch *scratch, const struct dwal_probe_options *options, struct dwal_probe *probe)
+static int run_trials(struct dw_scratch *scratch, bool has_passthrough, const struct dwal_probe_options *options,
+                      struct dwal_probe *probe)
 {
     struct dw_measure_row *rows = dw_alloc(DWAL_TIMINGS_MAX * sizeof *rows);
     if (!rows)
@@ -65,7 +67,7 @@ static int run_trials(struct dw_scratch *scratch, const struct dwal_probe_option
     struct dw_measure measure = {
         .scratch = scratch,
         .rows = rows,
-        .row_count = plan_rows(rows, false, scratch->unwritten != NULL),
+        .row_count = plan_rows(rows, has_passthrough, scratch->unwritten != NULL),
         .time_ns = options->time_ns,
         .rounds_max = DW_MEASURE_TRIALS_MAX,
         .clock = &dw_clock_system,
@@ -112,7 +114,7 @@ static int measure_directory(const char *path, const struct dwal_probe_options *
         return 0;
     }
     dw_scratch_probe(scratch, facts);
-    result = run_trials(scratch, options, probe);
+    result = run_trials(scratch, false, options, probe);
     snprintf(probe->where, sizeof probe->where, "a temporary file of %llu MiB in %.100s, gone now",
              (unsigned long long)(scratch->size >> 20), path);
     dw_scratch_close(scratch);
@@ -172,7 +174,8 @@ static bool is_blank(struct dw_disk *disk, struct dw_file *file, uint64_t *from,
     return false;
 }
 
-static int measure_device(const char *path, const struct dwal_probe_options *options, struct dwal_probe *probe)
+static int measure_device(const char *path, const struct dwal_probe_options *options, const struct dw_probe *facts,
+                          struct dwal_probe *probe)
 {
     struct dw_disk *disk = NULL;
     struct dw_file *file = NULL;
@@ -188,7 +191,7 @@ static int measure_device(const char *path, const struct dwal_probe_options *opt
         if (is_blank(disk, file, &from, &size, probe)) {
             result = dw_scratch_borrow(file, from, size, &scratch);
             if (result == 0)
-                result = run_trials(&scratch, options, probe);
+                result = run_trials(&scratch, facts->device.character[0] != '\0', options, probe);
             else
                 say_not_measured(probe, result);
             snprintf(probe->where, sizeof probe->where,
@@ -210,7 +213,7 @@ static int measure(const char *path, const struct dwal_probe_options *options, s
         return 0;
     }
     if (probe->is_device)
-        return measure_device(path, options, probe);
+        return measure_device(path, options, facts, probe);
     struct dw_scratch scratch = {.disk = NULL};
     return measure_directory(path, options, facts, probe, &scratch);
 }
@@ -243,6 +246,14 @@ static int take_options(const struct dwal_probe_options *given, struct dwal_prob
     if (options->time_ns == 0)
         options->time_ns = DEFAULT_TIME_NS;
     return 0;
+}
+
+static void look_for_writer(const char *path, struct dwal_probe *probe)
+{
+    struct dwal_info info = {.size = sizeof info};
+    if (dwal_get_info(path, NULL, &info) == 0 && info.has_live_writer)
+        dw_fact_add(probe, DWAL_MARK_NOTICE, "live_writer", "log being written", "its writer's lock",
+                    probe->timing_count > 0 ? "its commits and these figures disturbed one another" : "", "yes");
 }
 
 /* Without figures of our own those that an open left behind are the better ground. */
@@ -279,6 +290,7 @@ int dwal_probe(const char *path, const struct dwal_probe_options *given, struct 
     if (result < 0)
         return result;
     dw_facts_gather(path, &facts, &system, probe);
+    look_for_writer(log_path, probe);
     struct dw_site site = dw_site_of(&facts, &system, probe->is_device);
     dw_choose(&site, probe->timings, probe->timing_count, &probe->choice);
     if (probe->timing_count == 0)

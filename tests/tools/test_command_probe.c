@@ -113,10 +113,13 @@ static void a_log_with_a_live_writer_is_measured_beside_and_keeps_all(void **sta
 {
     (void)state;
     good(INIT_SMALL);
-    dw_shell_good("(seq 1 2000; sleep 3; seq 2001 4000) | $D append $T/log --quiet & echo $! > $T/pid; sleep 0.5");
+    dw_shell_good(
+        "((seq 1 2000; sleep 6; seq 2001 4000) | $D append $T/log --quiet) >/dev/null 2>&1 & echo $! > $T/pid");
+    wait_for("$D info $T/log | grep -q 'a writer is at work'");
     const char *text = dw_shell_good("$D probe $T/log --quick");
     has(text, "extents of the volumes");
     has(text, "100 % written, 0 % unwritten");
+    has(text, "its commits and these figures disturbed one another");
     wait_for("! kill -0 $(cat $T/pid) 2>/dev/null");
     wait_for("test $($D cat $T/log | wc -l) = 4000");
     expect(0, "", "$D verify $T/log");
