@@ -5,11 +5,9 @@
  * Failure: dw_store_trial_begin answers -errno (-EOPNOTSUPP in a directory: open has better there); nothing is taken then. */
 #include <errno.h>
 
-#include "base/bits.h"
 #include "core/store/state.h"
 
-/* Away from the headers at its start, which say whose it is. */
-#define MARGIN UINT64_C(65536)
+#define BLOCKS_MIN 4u /* a slot with fewer tells nothing */
 
 int dw_store_trial_begin(struct dw_store *store, struct dw_store_trial *trial)
 {
@@ -17,16 +15,16 @@ int dw_store_trial_begin(struct dw_store *store, struct dw_store_trial *trial)
     const struct dw_geometry *geometry = dw_store_geometry(store);
     if (!store->disk->is_device)
         return -EOPNOTSUPP;
-    if (geometry->volume_size < 4 * MARGIN)
+    if (geometry->volume_size / geometry->block_size < BLOCKS_MIN)
         return -ENOSPC;
     int result = store->places->ops->make_begin(store->places, &trial->place, &trial->file);
     if (result != 0) {
         trial->file = NULL;
         return result;
     }
-    uint64_t from = dw_align_up(dw_max_u64(trial->place.head_size, MARGIN), geometry->block_size);
-    trial->from = trial->place.base + from;
-    trial->size = dw_align_down(geometry->volume_size - from, geometry->block_size);
+    /* Not the headers at its start: they say whose it is. */
+    trial->from = trial->place.base + trial->place.head_size;
+    trial->size = geometry->volume_size - trial->place.head_size;
     return 0;
 }
 
