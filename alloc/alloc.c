@@ -1,17 +1,16 @@
-/* alloc.c - memory from libc and from the kernel, counted, with a switch that makes the n-th allocation fail.
+/* alloc.c - memory from the host program's allocator and from the kernel, counted, with a switch that makes the n-th allocation fail.
  *
  * Owns: three global counters and the fail-at word; every block knows its own size in a small head in front of it.
  * Called by: every room, on any thread.
- * Happy path: libc gives size + head; the head keeps the size and a mark of its kind; the caller gets what follows.
+ * Happy path: the host's allocator (host.h) gives size + head; the head keeps the size and a mark of its kind; the caller gets what follows.
  * Failure: NULL (out of memory, a size that overflows, or the test hook). A block that is given back to the wrong
  *          function, twice, or with an overwritten head stops the process: it is a programmer's error.
  * Closing: nothing to close. */
 #include "alloc/alloc.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "alloc/host.h"
 #include "alloc/pages.h"
 #include "base/assert.h"
 #include "base/bits.h"
@@ -20,7 +19,7 @@
 struct head {
     uint64_t mark;
     size_t size;  /* as asked for */
-    void *origin; /* what libc gave */
+    void *origin; /* what the allocator gave */
     uint64_t spare;
 };
 _Static_assert(sizeof(struct head) % _Alignof(max_align_t) == 0, "the head keeps the alignment");
@@ -70,7 +69,7 @@ void *dw_alloc(size_t size)
     dw_assert(size > 0);
     if (dw_alloc_is_failing() || size > PTRDIFF_MAX - sizeof(struct head))
         return NULL;
-    struct head *head = calloc(1, sizeof *head + size);
+    struct head *head = dw_host_allocate(sizeof *head + size, 0, true);
     if (!head)
         return NULL;
     head->mark = MARK_PLAIN;
@@ -89,7 +88,7 @@ void *dw_realloc(void *memory, size_t size)
     if (dw_alloc_is_failing() || size > PTRDIFF_MAX - sizeof(struct head))
         return NULL;
     size_t before = head->size;
-    struct head *moved = realloc(head, sizeof *head + size);
+    struct head *moved = dw_host_resize(head, sizeof *head + size);
     if (!moved)
         return NULL;
     moved->size = size;
@@ -106,7 +105,7 @@ static void give_back(void *memory, uint64_t mark)
     void *origin = head->origin;
     dw_alloc_count_held(0, head->size);
     head->mark = MARK_FREED;
-    free(origin);
+    dw_host_give_back(origin);
 }
 
 void dw_free(void *memory)
@@ -122,12 +121,11 @@ void *dw_alloc_io(size_t size, size_t alignment)
         alignment = DW_PAGE_SIZE;
     if (dw_alloc_is_failing() || size > PTRDIFF_MAX - alignment)
         return NULL;
-    void *origin = NULL;
     /* One unit of alignment in front: its last bytes are the head. */
-    if (posix_memalign(&origin, alignment, alignment + size) != 0)
+    void *origin = dw_host_allocate(alignment + size, alignment, true);
+    if (!origin)
         return NULL;
     unsigned char *memory = (unsigned char *)origin + alignment;
-    memset(memory, 0, size);
     struct head *head = (struct head *)(void *)memory - 1;
     *head = (struct head){.mark = MARK_IO, .size = size, .origin = origin};
     dw_alloc_count_held(size, 0);
