@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/bench/compare.h"
 #include "tools/bench/model.h"
 #include "tools/bench/plan.h"
 #include "tools/bench/report.h"
@@ -132,6 +133,8 @@ static int run_bench(int argument_count, char **arguments)
 
 static int run_command(int argument_count, char **arguments)
 {
+    if (argument_count >= 1 && strcmp(arguments[0], "compare") == 0)
+        return dw_bench_compare(argument_count - 1, arguments + 1);
     if (argument_count == 1 && strcmp(arguments[0], "--self-test") == 0)
         return dw_bench_self_test() ? DW_EXIT_GOOD : DW_EXIT_WRONG;
     return run_bench(argument_count, arguments);
@@ -149,6 +152,7 @@ const struct dw_command dw_command_bench = {
     .examples = "  dwal bench /var/lib/app --duration 60s --rounds 20 --report tails.html\n"
                 "  dwal bench /var/lib/app --threads 1,4,16,64 --engines dwal,sync --json run.json\n"
                 "  dwal bench /var/lib/app --rate 1000,5000,10000 --engines dwal\n"
+                "  dwal bench compare before.json after.json\n"
                 "  dwal bench --self-test\n",
     .run = run_command,
 };

@@ -211,6 +211,73 @@ static void the_page_is_one_file_with_its_plots(void **state)
              "[m.parseString(s) for s in re.findall(\"<svg.*?</svg>\", t, re.S)]' $T/page.html");
 }
 
+/* A run with rounds of our own making: p50, p99 and rate around the given values, a few percent up and down. */
+static void make_run(const char *name, double p50_us, double bare_us, double itself)
+{
+    static const double wave[] = {0.98, 1.01, 1.0, 1.02, 0.99, 1.0, 1.01, 0.985};
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", getenv("T"), name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "{\"format\":\"dwal-bench-1\",\"baseline_beside_itself\":%g,\"contenders\":[", itself);
+    for (int which = 0; which < 2; which++) {
+        double value = which ? bare_us : p50_us;
+        fprintf(file, "%s{\"label\":\"%s\",\"beside\":%s,\"rounds\":[", which ? "," : "", which ? "sync" : "dwal",
+                which ? "null" : "{\"label\":\"sync\"}");
+        for (int i = 0; i < 8; i++)
+            fprintf(file, "%s{\"p50\":%g,\"p90\":%g,\"p99\":%g,\"p99_9\":%g,\"rate\":%g,\"cpu\":1000}", i ? "," : "",
+                    value * wave[(i + which) % 8] * 1000, value * 1500, value * 2000 * wave[(i + 2 * which) % 8],
+                    value * 3000, 1e6 / value / wave[i]);
+        fprintf(file, "]}");
+    }
+    fprintf(file, "]}\n");
+    fclose(file);
+}
+
+static void compare_tells_a_difference_from_noise(void **state)
+{
+    (void)state;
+    make_run("a", 100, 90, 1.005);
+    make_run("same", 100.4, 90.2, 0.995);
+    make_run("slow", 120, 90, 1.0);
+    make_run("fast", 80, 90, 1.0);
+    make_run("machine", 150, 135, 1.0); /* all of the machine is slower */
+    make_run("noisy", 120, 90, 1.3);
+    expect(0, "no difference shown: noise", "$D bench compare $T/a $T/same");
+    expect(3, "B is worse than A", "$D bench compare $T/a $T/slow");
+    expect(0, "better", "$D bench compare $T/a $T/fast");
+    expect(3, "WORSE", "$D bench compare $T/fast $T/a");
+    expect(0, "dwal\n  p50         100 us -> 120 us ", "$D bench compare $T/a $T/noisy | head -n 8");
+    expect(0, "smaller than the noise of the runs themselves", "$D bench compare $T/a $T/noisy");
+    expect(3, "sync", "$D bench compare $T/a $T/machine"); /* the bare writes are slower, and that is said */
+    expect(0, "beside bare writes      1 (0.9", "$D bench compare $T/a $T/machine | sed -n '/^dwal/,/^sync/p'");
+    expect(0, "usage", "$D bench compare --help");
+}
+
+static void compare_refuses_what_it_cannot_compare(void **state)
+{
+    (void)state;
+    make_run("a", 100, 90, 1);
+    good("sed s/dwal-bench-1/other/ $T/a > $T/other; head -c 300 $T/a > $T/torn; sed "
+         "'s/\"dwal\"/\"x\"/;s/\"sync\"/\"y\"/g' "
+         "$T/a > $T/strange; : > $T/empty; printf '[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[' > $T/deep");
+    expect(1, "two files", "$D bench compare $T/a");
+    expect(1, "No such file", "$D bench compare $T/a $T/none");
+    expect(1, "no JSON", "$D bench compare $T/torn $T/a");
+    expect(1, "no JSON", "$D bench compare $T/a $T/empty");
+    expect(1, "no JSON", "$D bench compare $T/a $T/deep");
+    expect(1, "no result of dwal bench", "$D bench compare $T/a $T/other");
+    expect(1, "no contender in common", "$D bench compare $T/a $T/strange");
+    expect(1, "Invalid argument", "$D bench compare $T/a /dev/zero");
+}
+
+static void what_is_written_can_be_compared(void **state)
+{
+    (void)state;
+    good("$D bench $T --engines sync,dwal" QUICK " --json $T/a.json > $T/text");
+    expect(0, "too few rounds to tell", "$D bench compare $T/a.json $T/a.json");
+}
+
 /* An independent reader of both formats, in another language. */
 static void hdrhistogram_files_hold_the_same_counts(void **state)
 {
@@ -238,6 +305,9 @@ int main(void)
         COMMAND_TEST(a_report_that_cannot_be_written_is_told),
         COMMAND_TEST(a_signal_ends_it_with_a_report_of_what_was_measured),
         COMMAND_TEST(the_self_test_shows_an_honest_recorder),
+        COMMAND_TEST(compare_tells_a_difference_from_noise),
+        COMMAND_TEST(compare_refuses_what_it_cannot_compare),
+        COMMAND_TEST(what_is_written_can_be_compared),
         COMMAND_TEST(the_page_is_one_file_with_its_plots),
         COMMAND_TEST(hdrhistogram_files_hold_the_same_counts),
     };
