@@ -79,7 +79,9 @@ extern "C" {
     X(DWAL_EINDEX_CODEC, -1105, "the entries were encoded by another codec", "open with the codec of the log's first " \
       "open, or with 0")                                                                                               \
     X(DWAL_EINDEX_VALUE, -1106, "the value has another length", "read it with dwal_indexed_value")                     \
-    X(DWAL_EINDEX_CANCELLED, -1107, "the caller stopped it", "call again to go on where it stopped")
+    X(DWAL_EINDEX_CANCELLED, -1107, "the caller stopped it", "call again to go on where it stopped")                   \
+    X(DWAL_EINDEX_SUM, -1108, "the entries of a range are not those that were summed", "see the report's fault: "      \
+      "restore the range from a replica")
 
 /* clang-format on */
 enum dwal_error_code {

@@ -4,6 +4,8 @@
 #ifndef DW_TESTS_FAULTS_ERROR_CASES_INDEXED_H
 #define DW_TESTS_FAULTS_ERROR_CASES_INDEXED_H
 
+#include <dwal/verifier.h>
+
 #include "tests/faults/error_cases.h"
 #include "tests/lib/indexed_kit.h"
 
@@ -97,6 +99,39 @@ static struct told throw_DWAL_EINDEX_CANCELLED(void)
     told.result = keep(dwal_indexed_copy_from(to, from, &copy));
     dw_indexed_kit_close(to);
     dw_indexed_kit_close(from);
+    return told;
+}
+
+/* Every entry of one byte is a checkpoint that says that nothing is there. */
+static bool read_wrong_checkpoint(void *context, const struct dwal_indexed_entry *entry,
+                                  struct dwal_checkpoint *checkpoint)
+{
+    (void)context;
+    *checkpoint = (struct dwal_checkpoint){.first = 10, .sum = 1};
+    return entry->size == 1;
+}
+
+static void keep_report(void *context, const struct dwal_verifier_report *report)
+{
+    int *result = context;
+    *result = keep(report->result);
+}
+
+static struct told throw_DWAL_EINDEX_SUM(void)
+{
+    struct told told = {.words = {"10 to 19"}};
+    dwal_indexed *log = indexed_sample();
+    dwal_verifier *verifier;
+    struct dwal_verifier_options options = {.size = sizeof options,
+                                            .read_checkpoint = read_wrong_checkpoint,
+                                            .report = keep_report,
+                                            .context = &told.result};
+    struct dwal_indexed_entry entry = {.index = 20, .data = "c", .size = 1};
+    assert_int_equal(dwal_verifier_create(log, &options, &verifier), 0);
+    assert_int_equal(dwal_verifier_store(verifier, &entry, 1), 0);
+    assert_int_equal(dwal_verifier_run(verifier, 0), 0);
+    dwal_verifier_close(verifier);
+    dw_indexed_kit_close(log);
     return told;
 }
 
