@@ -28,9 +28,9 @@ enum {
     AGAIN_MAX = 1000, /* as often in a row a command may not have been sent */
     PROBE_SIZE = 65536,
     COMPARISONS = 4,
-    PROBE_BUFFER = 0, /* indexes of registered memory */
-    RING_BUFFER = 1,  /* the first of several */
-    RING_BUFFERS_MAX = 1023,
+    PROBE_BUFFER = 0, /* indexes of registered memory: what the way is proved with, then the chunks of the ring */
+    FIRST_CHUNK = 1,
+    CHUNKS_MAX = 1000, /* the kernel takes 1024 */
 };
 
 struct nvme_slot {
@@ -46,9 +46,10 @@ struct nvme_queue {
     struct dw_disk *disk;
     struct io_uring ring;
     struct dw_nvme_target target;
-    const unsigned char *memory; /* registered, or NULL */
+    const unsigned char *memory; /* the ring, registered in chunks, or NULL */
     size_t memory_size;
-    size_t memory_step; /* bytes of one of its buffers */
+    size_t chunk_size;
+    bool is_memory_refused; /* the kernel would not take it for a command after all */
     bool is_polled, has_fixed_file;
     int broken;               /* 0, or the -errno of an io_uring_enter that failed for good */
     uint64_t free_slots;      /* bit i: slots[i] is free */
@@ -90,14 +91,21 @@ static struct io_uring_sqe *prepare_command(struct nvme_queue *queue, uint8_t co
     return entry;
 }
 
-/* The buffer in which all of it lies, or -1. */
-static int registered_buffer(const struct nvme_queue *queue, const unsigned char *bytes, size_t size)
+/* Where in the ring's memory do these bytes lie? SIZE_MAX: elsewhere. */
+static size_t place_in_memory(const struct nvme_queue *queue, const unsigned char *bytes)
 {
-    uintptr_t from_ring = (uintptr_t)bytes - (uintptr_t)queue->memory; /* huge when it lies before */
-    if (!queue->memory || from_ring >= queue->memory_size || size > queue->memory_size - from_ring ||
-        from_ring / queue->memory_step != (from_ring + size - 1) / queue->memory_step)
-        return -1;
-    return RING_BUFFER + (int)(from_ring / queue->memory_step);
+    uintptr_t place = (uintptr_t)bytes - (uintptr_t)queue->memory; /* huge when it lies before */
+    return queue->memory && place < queue->memory_size ? place : SIZE_MAX;
+}
+
+/* Bytes of the piece of a request that begins at `from`: no longer than a command may be, in one chunk of the ring. */
+static uint32_t piece_size(const struct nvme_queue *queue, const struct dw_request *request, uint64_t from)
+{
+    uint64_t most = queue->target.place.transfer_max;
+    size_t place = place_in_memory(queue, (const unsigned char *)request->bytes + from);
+    if (place != SIZE_MAX)
+        most = dw_min_u64(most, queue->chunk_size - place % queue->chunk_size);
+    return dw_nvme_piece_size(from, request->size, (uint32_t)most);
 }
 
 /* The piece of the slot's request that begins at byte `from`. */
@@ -105,13 +113,13 @@ static void issue_piece(struct nvme_queue *queue, uint32_t index, uint64_t from)
 {
     const struct dw_request *request = queue->slots[index].request;
     const unsigned char *bytes = (const unsigned char *)request->bytes + from;
-    uint32_t size = dw_nvme_piece_size(from, request->size, queue->target.place.transfer_max);
+    uint32_t size = piece_size(queue, request, from);
+    size_t place = place_in_memory(queue, bytes);
     struct io_uring_sqe *entry =
         prepare_command(queue, DW_NVME_WRITE, bytes, size, request->offset + from, request->is_durable);
-    int buffer = registered_buffer(queue, bytes, size);
-    if (buffer >= 0) {
+    if (!queue->is_memory_refused && place != SIZE_MAX && size <= queue->memory_size - place) {
         entry->uring_cmd_flags = IORING_URING_CMD_FIXED;
-        entry->buf_index = (uint16_t)buffer;
+        entry->buf_index = (uint16_t)(FIRST_CHUNK + place / queue->chunk_size);
     }
     entry->user_data = from << 8 | index;
 }
@@ -119,10 +127,9 @@ static void issue_piece(struct nvme_queue *queue, uint32_t index, uint64_t from)
 static void issue_pieces(struct nvme_queue *queue, uint32_t index)
 {
     struct nvme_slot *slot = &queue->slots[index];
-    uint32_t most = queue->target.place.transfer_max;
     while (slot->flying < PIECES && slot->issued < slot->request->size && slot->error == 0) {
         issue_piece(queue, index, slot->issued);
-        slot->issued += dw_nvme_piece_size(slot->issued, slot->request->size, most);
+        slot->issued += piece_size(queue, slot->request, slot->issued);
         slot->flying++;
     }
 }
@@ -179,14 +186,17 @@ static void complete_piece(struct nvme_queue *queue, uint64_t tag, int32_t resul
     struct nvme_slot *slot = &queue->slots[index];
     struct dw_request *request = slot->request;
     dw_assert(request != NULL && slot->flying > 0);
-    if (result == -EAGAIN && ++slot->again_count < AGAIN_MAX) {
+    /* EINVAL: the kernel could not make a command of it. If that was for registered memory, ordinary memory will do. */
+    bool is_not_sent = result == -EAGAIN || (result == -EINVAL && queue->memory && !queue->is_memory_refused);
+    queue->is_memory_refused |= result == -EINVAL;
+    if (is_not_sent && ++slot->again_count < AGAIN_MAX) {
         issue_piece(queue, index, from);
         return;
     }
     slot->flying--;
     if (result == 0) {
         slot->again_count = 0;
-        request->done += dw_nvme_piece_size(from, request->size, queue->target.place.transfer_max);
+        request->done += piece_size(queue, request, from);
     } else if (slot->error == 0) {
         slot->error = result < 0 ? result : dw_nvme_status_error((uint32_t)result);
         request->device_status = result > 0 ? (uint32_t)result : 0;
@@ -291,32 +301,56 @@ static int read_first(struct nvme_queue *queue, unsigned char *bytes, uint32_t s
     return result;
 }
 
-/* Pin the memory for the probe and the ring. Linux 6.1 refuses a command whose registered buffer has, from the command's
- * place to the buffer's end, more pages than one command may have: so the ring becomes many buffers, each as large as a
- * command. Returns the bytes of the ring that are registered: 0 when it cannot be done. */
-static size_t register_memory(struct nvme_queue *queue, const struct dw_queue_options *options, unsigned char *probe,
-                              size_t probe_size)
+/* Register the ring's memory in chunks, since kernels up to 6.10 take a command from a registered buffer only if the whole of
+ * the buffer would fit into one. false: not possible, use ordinary memory. */
+static bool register_memory(struct nvme_queue *queue, const struct dw_queue_options *options, struct iovec probe)
 {
-    queue->memory_step = queue->target.place.transfer_max;
-    size_t size = dw_min_u64(options->ring_size, (uint64_t)RING_BUFFERS_MAX * queue->memory_step);
-    struct iovec *buffers = options->ring_memory ? dw_alloc((RING_BUFFERS_MAX + 1) * sizeof *buffers) : NULL;
-    if (!buffers)
-        return 0;
-    unsigned count = RING_BUFFER;
-    buffers[PROBE_BUFFER] = (struct iovec){.iov_base = probe, .iov_len = probe_size};
-    for (size_t at = 0; at < size; at += queue->memory_step)
-        buffers[count++] = (struct iovec){
-            .iov_base = (unsigned char *)(uintptr_t)options->ring_memory + at,
-            .iov_len = (size_t)dw_min_u64(size - at, queue->memory_step),
-        };
-    int result = io_uring_register_buffers(&queue->ring, buffers, count);
-    dw_free(buffers);
-    return result == 0 ? size : 0;
+    size_t chunk_size = 4096;
+    while (2 * chunk_size <= queue->target.place.transfer_max)
+        chunk_size *= 2;
+    size_t size = dw_min_size(options->ring_size, CHUNKS_MAX * chunk_size);
+    size_t count = (size + chunk_size - 1) / chunk_size;
+    if (!options->ring_memory)
+        return false;
+    struct iovec *memory = dw_alloc((FIRST_CHUNK + count) * sizeof *memory);
+    if (!memory)
+        return false;
+    memory[PROBE_BUFFER] = probe;
+    for (size_t i = 0; i < count; i++) {
+        unsigned char *bytes = (unsigned char *)(uintptr_t)options->ring_memory + i * chunk_size;
+        size_t left = size - i * chunk_size;
+        memory[FIRST_CHUNK + i] = (struct iovec){.iov_base = bytes, .iov_len = dw_min_size(left, chunk_size)};
+    }
+    bool is_registered = io_uring_register_buffers(&queue->ring, memory, (unsigned)(FIRST_CHUNK + count)) == 0;
+    dw_free(memory);
+    if (is_registered) {
+        queue->memory = options->ring_memory;
+        queue->memory_size = size;
+        queue->chunk_size = chunk_size;
+    }
+    return is_registered;
 }
 
-/* Try the way before a log relies on it: is it permitted, does it work from registered memory, and do both nodes show the
- * same bytes? (They can only differ if something about the place is wrong, and then the next write would destroy what is
- * somebody else's.) */
+/* Do both nodes show the same bytes? (They can only differ if something about the place is wrong, and then the next write would
+ * destroy what is somebody else's.) `bytes`: what the first read through the generic node gave, then room for as much. */
+static int compare_ways(struct nvme_queue *queue, int block, unsigned char *bytes, uint32_t size)
+{
+    for (int attempt = 1;; attempt++) {
+        ssize_t got = pread(block, bytes + size, size, 0);
+        if (got < 0)
+            return -errno;
+        if (got == (ssize_t)size && memcmp(bytes, bytes + size, size) == 0)
+            return 0;
+        if (attempt == COMPARISONS)
+            return -ESTALE;
+        /* Another log on this device may be writing its superblock. */
+        int result = read_first(queue, bytes, size, false);
+        if (result < 0)
+            return result;
+    }
+}
+
+/* Try the way before a log relies on it: is it permitted, does it work from registered memory, is the place right? */
 static int prove_way(struct nvme_queue *queue, int block, const struct dw_queue_options *options)
 {
     uint32_t size =
@@ -325,30 +359,16 @@ static int prove_way(struct nvme_queue *queue, int block, const struct dw_queue_
     if (!bytes)
         return -ENOMEM;
     queue->has_fixed_file = io_uring_register_files(&queue->ring, &queue->target.descriptor, 1) == 0;
-    size_t registered = register_memory(queue, options, bytes, size);
-    bool is_fixed = registered > 0;
+    bool is_fixed = register_memory(queue, options, (struct iovec){.iov_base = bytes, .iov_len = size});
     int result = read_first(queue, bytes, size, is_fixed);
     if (result == -EINVAL && is_fixed) { /* 6.0: passthrough, but not yet from registered memory */
-        is_fixed = false;
+        queue->is_memory_refused = true;
         result = read_first(queue, bytes, size, false);
     }
-    if (result == -EPERM)
-        result = -EACCES;
-    for (int attempt = 1; result == 0; attempt++) {
-        ssize_t got = pread(block, bytes + size, size, 0);
-        if (got < 0)
-            result = -errno;
-        else if (got == (ssize_t)size && memcmp(bytes, bytes + size, size) == 0)
-            break;
-        else /* another log on this device may write its superblock at this moment */
-            result = attempt < COMPARISONS ? read_first(queue, bytes, size, is_fixed) : -ESTALE;
-    }
-    if (is_fixed) {
-        queue->memory = options->ring_memory;
-        queue->memory_size = registered;
-    }
+    if (result == 0)
+        result = compare_ways(queue, block, bytes, size);
     dw_free_io(bytes); /* the ring keeps the pages until it goes, and never looks at them again */
-    return result;
+    return result == -EPERM ? -EACCES : result;
 }
 
 static int make_ring(struct nvme_queue *queue, int block, const struct dw_queue_options *options)

@@ -53,6 +53,7 @@ vm_requests raw /dev/nvme0n1 sync nvme0n1 1 || failed=1 # the kernel's own flush
 vm_requests raw '/dev/nvme0n1#aio' aio nvme0n1 0 || failed=1
 vm_requests raw '/dev/nvme0n1#uring' uring nvme0n1 0 || failed=1
 vm_requests raw '/dev/nvme0n1#nvme' nvme nvme0n1 0 || failed=1
+vm_requests raw '/dev/nvme0n1#poll' nvme-poll nvme0n1 0 || failed=1
 for backend in sync uring aio; do
     vm_requests ext4 /ext4/$backend $backend nvme0n2 0 || failed=1
     vm_requests xfs /xfs/$backend $backend nvme0n3 0 || failed=1

@@ -229,25 +229,59 @@ static void a_write_beyond_the_device_is_refused_without_a_command(void **state)
     assert_true(is_finished(scene));
 }
 
-static void registered_memory_is_used_only_for_what_lies_wholly_in_one_buffer(void **state)
+static void registered_memory_is_used_only_for_what_lies_wholly_in_it(void **state)
 {
     struct scene *scene = scene_or_skip(state);
-    scene->queue->memory = scene->bytes + 2 * BLOCK;
-    scene->queue->memory_size = 5 * BLOCK; /* buffers of 2, 2 and 1 */
-    scene->queue->memory_step = 2 * BLOCK;
-    scene->request.size = 2 * BLOCK;
-    static const int buffers[] = {-1, -1, RING_BUFFER, -1, RING_BUFFER + 1, -1, -1, -1};
-    for (size_t i = 0; i < DW_COUNT_OF(buffers); i++) {
+    scene->queue->memory = scene->bytes + UNIT;
+    scene->queue->memory_size = 2 * UNIT;
+    scene->queue->chunk_size = UNIT;
+    for (size_t i = 0; i < 4; i++) {
         struct io_uring_sq *entries = &scene->queue->ring.sq;
-        scene->request.bytes = scene->bytes + i * BLOCK;
+        scene->request.bytes = scene->bytes + i * UNIT;
         submit(scene);
         const struct io_uring_sqe *entry = &entries->sqes[(entries->sqe_head & *entries->kring_mask) << 1];
         bool is_fixed = (entry->uring_cmd_flags & IORING_URING_CMD_FIXED) != 0;
-        assert_int_equal(is_fixed ? entry->buf_index : -1, buffers[i]);
-        expect_command(scene, 0, 2 * BLOCK);
+        assert_int_equal(is_fixed, i == 1 || i == 2);
+        assert_int_equal(entry->buf_index, is_fixed ? i : 0);
+        expect_command(scene, 0, UNIT);
         complete_piece(scene->queue, 0, 0);
         assert_true(is_finished(scene));
     }
+}
+
+static void a_piece_ends_where_a_chunk_of_the_ring_ends(void **state)
+{
+    struct scene *scene = scene_or_skip(state);
+    scene->queue->memory = scene->bytes;
+    scene->queue->memory_size = 8 * UNIT;
+    scene->queue->chunk_size = 4 * UNIT;
+    scene->request.bytes = scene->bytes + 3 * UNIT;
+    scene->request.size = 5 * UNIT;
+    submit(scene);
+    expect_command(scene, 0, UNIT);
+    expect_command(scene, UNIT, 4 * UNIT);
+    complete_piece(scene->queue, (uint64_t)UNIT << 8, 0);
+    complete_piece(scene->queue, 0, 0);
+    assert_true(is_finished(scene));
+    assert_int_equal(scene->request.done, 5 * UNIT);
+}
+
+/* Nothing was sent, and ordinary memory does as well; but only once is that the reason. */
+static void registered_memory_that_the_kernel_refuses_is_not_used_again(void **state)
+{
+    struct scene *scene = scene_or_skip(state);
+    scene->queue->memory = scene->bytes;
+    scene->queue->memory_size = 8 * UNIT;
+    scene->queue->chunk_size = 4 * UNIT;
+    submit(scene);
+    expect_command(scene, 0, UNIT);
+    complete_piece(scene->queue, 0, -EINVAL);
+    const struct io_uring_sq *entries = &scene->queue->ring.sq;
+    assert_int_equal(entries->sqes[(entries->sqe_head & *entries->kring_mask) << 1].uring_cmd_flags, 0);
+    expect_command(scene, 0, UNIT);
+    complete_piece(scene->queue, 0, -EINVAL);
+    assert_true(is_finished(scene));
+    assert_int_equal(scene->request.result, -EINVAL);
 }
 
 static void a_ring_that_breaks_fails_all_requests(void **state)
@@ -277,7 +311,9 @@ int main(void)
         WITH_SCENE(an_errno_is_final_also_one_that_says_interrupted),
         WITH_SCENE(a_command_that_was_not_sent_is_sent_again_but_not_for_ever),
         WITH_SCENE(a_write_beyond_the_device_is_refused_without_a_command),
-        WITH_SCENE(registered_memory_is_used_only_for_what_lies_wholly_in_one_buffer),
+        WITH_SCENE(registered_memory_is_used_only_for_what_lies_wholly_in_it),
+        WITH_SCENE(a_piece_ends_where_a_chunk_of_the_ring_ends),
+        WITH_SCENE(registered_memory_that_the_kernel_refuses_is_not_used_again),
         WITH_SCENE(a_ring_that_breaks_fails_all_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

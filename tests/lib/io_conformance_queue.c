@@ -151,6 +151,34 @@ static void writes_from_elsewhere_work_beside_the_ring_memory(void **state)
     dw_unmap(ring, CONFORMANCE_BYTES);
 }
 
+/* As large as a log's: what is registered of it may be more than one command or one buffer of the kernel can hold. */
+static void writes_from_anywhere_in_a_large_ring_work(void **state)
+{
+    struct dw_conformance *test = *state;
+    enum { RING = 8 << 20, UNIT = CONFORMANCE_UNIT };
+    static const struct {
+        size_t from, size;
+    } parts[] = {{0, UNIT}, {UNIT, 3 << 20}, {(3 << 20) + UNIT, 2 << 20}, {RING - UNIT, UNIT}};
+    unsigned char *ring = dw_map(RING);
+    assert_non_null(ring);
+    struct dw_queue *queue = make_queue(test, DW_COUNT_OF(parts), ring, RING);
+    struct dw_file *file = dw_conformance_create(test, "a");
+    struct dw_request requests[DW_COUNT_OF(parts)];
+    for (uint32_t i = 0; i < DW_COUNT_OF(parts); i++) {
+        dw_conformance_fill(ring + parts[i].from, parts[i].size, i);
+        requests[i] = request_of(file, ring + parts[i].from, parts[i].size, parts[i].from);
+        queue->ops->submit(queue, &requests[i]);
+    }
+    assert_int_equal(drain(queue, NULL), DW_COUNT_OF(parts));
+    for (uint32_t i = 0; i < DW_COUNT_OF(parts); i++) {
+        assert_int_equal(requests[i].result, 0);
+        dw_conformance_expect(test, file, parts[i].from, parts[i].size, i);
+    }
+    dw_file_close(file);
+    queue->ops->close(queue);
+    dw_unmap(ring, RING);
+}
+
 static void a_new_request_may_start_while_others_are_in_flight(void **state)
 {
     struct dw_conformance *test = *state;
@@ -364,6 +392,7 @@ size_t dw_conformance_queue_tests(struct CMUnitTest *tests, size_t room)
         CONFORM(writes_that_are_not_durable_work_too),
         CONFORM(writes_from_the_ring_memory_work),
         CONFORM(writes_from_elsewhere_work_beside_the_ring_memory),
+        CONFORM(writes_from_anywhere_in_a_large_ring_work),
         CONFORM(a_new_request_may_start_while_others_are_in_flight),
         CONFORM(a_request_that_fails_carries_its_error_and_harms_no_other),
         CONFORM(large_requests_are_written_whole),

@@ -179,7 +179,7 @@ int main(int argument_count, char **arguments)
     unsigned flushes_wanted = (unsigned)strtoul(arguments[5], NULL, 10);
     struct counts counts = trace_commits(arguments[2], arguments[3], arguments[4]);
     bool is_good = is_right(&counts, flushes_wanted);
-    printf("%-6s %-6s %7d %9u %11u %7u %8u %15u  %s\n", arguments[1], arguments[3], COMMITS, counts.fua_writes,
+    printf("%-6s %-9s %4d %9u %11u %7u %8u %15u  %s\n", arguments[1], arguments[3], COMMITS, counts.fua_writes,
            counts.plain_writes, counts.flushes, counts.metadata_requests, counts.journal_commits,
            !is_good         ? "WRONG"
            : flushes_wanted ? "as foreseen: a flush for each"
