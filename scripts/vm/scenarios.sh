@@ -19,7 +19,7 @@ export DWAL_TEST_DEVICE=/dev/nvme0n1 DWAL_TEST_NG_DEVICE=/dev/ng0n1
 failed=0
 for program in /bin/test_*; do
     if $program >/tmp/out 2>&1; then
-        echo "  $(basename $program): $(sed -n 's/.*  PASSED  . //p' /tmp/out | tail -n 1)"
+        echo "  $(basename $program): $(awk '/  PASSED  / { n += $4 } END { print n }' /tmp/out) tests"
     else
         failed=1
         grep -v -e ' OK ' -e ' RUN ' /tmp/out
