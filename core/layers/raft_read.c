@@ -147,9 +147,10 @@ static void take_over(dwal_raft *raft, struct dw_raft_replay *replay)
     raft->segment_capacity = replay->segment_capacity;
     replay->metadata = NULL;
     replay->segments = NULL;
-    /* The segment that the snapshot lies in, and all behind it. */
-    while (raft->held + 1 < raft->segment_count && raft->segments[raft->held + 1].index <= raft->start.index)
-        raft->held++;
+    /* The last segment that begins at or before the snapshot, and all behind it; what was overwritten may lower the index. */
+    for (size_t i = 0; i < raft->segment_count; i++)
+        if (raft->segments[i].index <= raft->start.index)
+            raft->held = i;
 }
 
 static int read_once(dwal_raft *raft, const struct delivery *delivery, struct dw_raft_replay *replay,
