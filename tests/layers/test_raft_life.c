@@ -1,4 +1,4 @@
-/* test_raft_life.c - a Raft log over its life: torn ends and repair, releasing the front, valid snapshots, verify, format
+/* test_raft_life.c - a Raft log over its life: torn ends and repair, valid snapshots, verify, format
  * version, scan. The letter and number of each test is the line of the checklist of etcd's wal that it shows. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,89 +182,6 @@ static void E25_repair_refuses_damage_that_is_no_torn_end(void **state)
     assert_int_equal(dwal_raft_repair("/nowhere", &options, NULL, &is_changed), DWAL_ENOLOG);
 }
 
-/* ---- the front ---- */
-
-static void make_segments(dwal_raft *raft, uint64_t count)
-{
-    for (uint64_t i = 1; i < count; i++) { /* indexes 0, 1, 2, ... as in the original's test */
-        assert_int_equal(dwal_raft_cut(raft), 0);
-        dw_raft_kit_save(raft, i, i, 1);
-    }
-}
-
-static struct dwal_raft_stats stats_of(dwal_raft *raft)
-{
-    struct dwal_raft_stats stats = {.size = sizeof stats};
-    assert_int_equal(dwal_raft_get_stats(raft, &stats), 0);
-    return stats;
-}
-
-static void E20_release_keeps_the_largest_segment_below_the_index(void **state)
-{
-    (void)state;
-    dwal_raft *raft = dw_raft_kit_create();
-    make_segments(raft, 11); /* 0 to 10 */
-    assert_int_equal(dwal_raft_release(raft, 5), 0);
-    assert_int_equal(stats_of(raft).segments, 7); /* 4 to 10 */
-    assert_int_equal(stats_of(raft).segments_dropped, 4);
-    assert_int_equal(dwal_raft_release(raft, 5), 0); /* again: nothing */
-    assert_int_equal(dwal_raft_release(raft, 3), 0); /* lower: nothing */
-    assert_int_equal(dwal_raft_release(raft, 0), 0);
-    assert_int_equal(stats_of(raft).segments, 7);
-    assert_int_equal(dwal_raft_release(raft, 1000), 0); /* above all: the last one stays */
-    assert_int_equal(stats_of(raft).segments, 1);
-    assert_int_equal(dwal_raft_release(raft, 1000), 0);
-    assert_int_equal(stats_of(raft).segments, 1);
-    dw_raft_kit_save_snapshot(raft, 10, 1);
-    dw_raft_kit_save(raft, 11, 12, 1);
-    dw_raft_kit_close(raft);
-    assert_int_equal(count_entries(10, 1), 2);
-}
-
-static void E20_what_is_released_gives_its_volumes_back(void **state)
-{
-    (void)state;
-    dwal_raft *raft = dw_raft_kit_create();
-    for (uint64_t i = 0; i < 10; i++) {
-        dw_raft_kit_save(raft, i * 1000 + 1, i * 1000 + 1000, 1);
-        assert_int_equal(dwal_raft_cut(raft), 0);
-    }
-    struct dwal_options plain = {.size = sizeof plain};
-    struct dwal_info before = {.size = sizeof before}, after = {.size = sizeof after};
-    assert_int_equal(dwal_get_info(dw_log_kit_path, &plain, &before), 0);
-    assert_int_equal(dwal_raft_release(raft, 9500), 0);
-    for (int i = 0; i < 2000; i++) {
-        assert_int_equal(dwal_get_info(dw_log_kit_path, &plain, &after), 0);
-        if (after.volumes < before.volumes - 4)
-            break;
-        usleep(1000);
-    }
-    assert_true(after.volumes < before.volumes - 4);
-    dw_raft_kit_close(raft);
-}
-
-static void E21_purge_drops_the_oldest_beyond_a_number_and_stops_at_what_is_held(void **state)
-{
-    (void)state;
-    struct dwal_raft_options options = dw_raft_kit_options();
-    options.segments_kept = UINT32_MAX; /* release alone drops nothing */
-    dwal_raft *raft;
-    assert_int_equal(dwal_raft_create(dw_log_kit_path, NULL, 0, &options, &raft), 0);
-    make_segments(raft, 11);
-    uint32_t dropped = 7;
-    assert_int_equal(dwal_raft_purge(raft, 0, &dropped), 0);
-    assert_int_equal(dropped, 0); /* all are held */
-    assert_int_equal(dwal_raft_release(raft, 5), 0);
-    assert_int_equal(stats_of(raft).segments, 11);
-    assert_int_equal(stats_of(raft).segments_held, 7);
-    assert_int_equal(dwal_raft_purge(raft, 9, &dropped), 0);
-    assert_int_equal(dropped, 2); /* down to nine */
-    assert_int_equal(dwal_raft_purge(raft, 3, &dropped), 0);
-    assert_int_equal(dropped, 2); /* down to seven, where those begin that are held */
-    assert_int_equal(stats_of(raft).segments, 7);
-    dw_raft_kit_close(raft);
-}
-
 /* ---- looking ---- */
 
 static void E23_valid_snapshots_are_those_up_to_the_last_commit_in_order(void **state)
@@ -427,9 +344,6 @@ int main(void)
         DW_RAFT_KIT_TEST(E13_what_was_cut_off_never_comes_back),
         DW_RAFT_KIT_TEST(E14_a_length_beyond_the_rest_is_damage_with_its_place),
         DW_RAFT_KIT_TEST(E15_blank_sectors_are_a_torn_write_and_all_else_is_damage),
-        DW_RAFT_KIT_TEST(E20_release_keeps_the_largest_segment_below_the_index),
-        DW_RAFT_KIT_TEST(E20_what_is_released_gives_its_volumes_back),
-        DW_RAFT_KIT_TEST(E21_purge_drops_the_oldest_beyond_a_number_and_stops_at_what_is_held),
         DW_RAFT_KIT_TEST(E23_valid_snapshots_are_those_up_to_the_last_commit_in_order),
         DW_RAFT_KIT_TEST(E24_verify_reads_every_byte_and_takes_no_lock),
         DW_RAFT_KIT_TEST(E25_repair_cuts_a_torn_end_after_saving_a_copy),
