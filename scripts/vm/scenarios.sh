@@ -2,7 +2,7 @@
 # scripts/vm/scenarios.sh: the scenarios of scripts/nvme-vm. Each runs in a subshell with a directory of its own, $vm_work; what
 # it prints is shown when it ends.
 
-vm_scenarios=(power-several power-nvme power-raw power-ext4 power-xfs requests log conformance-512 conformance-4096)
+vm_scenarios=(power-several power-nvme power-raw power-ext4 power-xfs requests log probe conformance-512 conformance-4096)
 
 # ---- the suite of io/ ------------------------------------------------------------------------------------------------
 
@@ -88,6 +88,45 @@ exit $failed
 END
     scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" build/release/dwal scripts/vm/guest-log
     vm_nvme 4096 "$vm_work/device" "$vm_work/ext4"
+    vm_boot guest
+}
+
+# ---- what dwal probe and an open without a backend say of it ---------------------------------------------------------
+
+scenario_probe()
+{
+    truncate -s 64M "$vm_work/device"
+    cat >"$vm_work/guest.script" <<'END'
+#!/bin/sh
+failed=0
+expect() # TEXT FILE
+{
+    grep -q -- "$1" "$2" || { echo "missing: $1"; cat "$2"; failed=1; }
+}
+before=$(sha256sum </dev/nvme0n1)
+dwal probe /dev/nvme0n1 --seconds 3 --json >/tmp/probe || failed=1
+[ "$before" = "$(sha256sum </dev/nvme0n1)" ] || { echo "the blank device has changed"; failed=1; }
+expect '"name":"fua","value":"native"' /tmp/probe
+expect '"name":"nvme_character","value":"/dev/ng0n1"' /tmp/probe
+expect '"backend":"nvme","way":"dsync","extents":"written","size":4096,"count":[1-9]' /tmp/probe
+expect '"backend":"nvme","way":"dsync","extents":"written","size":1048576,"count":[1-9]' /tmp/probe
+# An open that names no backend measures in a free slot, and leaves the device as it was but for the log.
+export DWAL_CACHE_DIR=/tmp/cache
+dwal init /dev/nvme0n1 --volume-size 1MiB || failed=1
+for turn in 1 2 3 4 5 6 7 8; do
+    seq 100 | dwal append /dev/nvme0n1 --quiet || failed=1
+    [ ! -d /tmp/cache ] || break
+done
+dwal info /dev/nvme0n1 >/tmp/info || failed=1
+expect 'backend  .*(measured earlier' /tmp/info
+expect '4 KiB nvme ' /tmp/info
+dwal verify /dev/nvme0n1 >/tmp/out || { cat /tmp/out; failed=1; }
+[ "$(dwal cat /dev/nvme0n1 | wc -l)" = $((turn * 100)) ] || { echo "entries are missing"; failed=1; }
+sed -n '/^backend/,$p' /tmp/info
+exit $failed
+END
+    scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" build/release/dwal
+    vm_nvme 4096 "$vm_work/device"
     vm_boot guest
 }
 
