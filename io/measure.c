@@ -14,7 +14,7 @@
 #include "base/bits.h"
 #include "io/posix.h"
 
-static const char *const kinds[] = {"sync", "uring", "aio", "nvme"};
+static const char *const kinds[] = {"sync", "uring", "aio", "nvme", "nvme-poll"};
 #define KIND_COUNT DW_COUNT_OF(kinds)
 
 struct trials {

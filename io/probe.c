@@ -141,6 +141,29 @@ bool dw_probe_is_block_device(const char *path)
     return stat(path, &facts) == 0 && S_ISBLK(facts.st_mode);
 }
 
+/* XFS tells by an ioctl whether it was made so; its answer as it lies in memory. */
+struct xfs_geometry {
+    unsigned char before[92];
+    uint32_t flags;
+    unsigned char rest[160];
+};
+_Static_assert(sizeof(struct xfs_geometry) == 256, "as the kernel writes it");
+#define XFS_GEOMETRY         _IOR('X', 126, struct xfs_geometry)
+#define XFS_GEOMETRY_REFLINK (1u << 20)
+
+static enum dw_fact find_sharing(int descriptor, const char *type)
+{
+    if (strcmp(type, "xfs") == 0) {
+        struct xfs_geometry geometry;
+        if (ioctl(descriptor, XFS_GEOMETRY, &geometry) < 0)
+            return DW_FACT_UNKNOWN;
+        return (geometry.flags & XFS_GEOMETRY_REFLINK) ? DW_FACT_YES : DW_FACT_NO;
+    }
+    if (strcmp(type, "btrfs") == 0 || strcmp(type, "bcachefs") == 0)
+        return DW_FACT_YES;
+    return strncmp(type, "ext", 3) == 0 ? DW_FACT_NO : DW_FACT_UNKNOWN;
+}
+
 static int probe_descriptor(int descriptor, struct dw_probe *probe)
 {
     unsigned wanted = STATX_BASIC_STATS;
@@ -162,6 +185,7 @@ static int probe_descriptor(int descriptor, struct dw_probe *probe)
         return result;
     probe_device(&facts, probe);
     probe->is_no_cow = find_no_cow(descriptor);
+    probe->can_share = find_sharing(descriptor, probe->mount.type);
     return 0;
 }
 

@@ -74,6 +74,7 @@ struct dw_probe {
     struct dw_probe_device device;
     enum dw_fact
         is_no_cow; /* the directory or file asks a copy-on-write file system to overwrite in place (chattr +C) */
+    enum dw_fact can_share; /* files may share extents (reflink): a volume that was cloned is copied when overwritten */
     uint32_t direct_alignment;                   /* of direct I/O on this file; 0: a directory, unknown, or none */
     uint32_t memory_alignment, offset_alignment; /* its two parts */
     uint32_t atomic_write_min, atomic_write_max; /* bytes of one untorn write to this file; 0: none */

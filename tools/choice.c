@@ -11,7 +11,7 @@ const char *dw_choice_way(const char *backend, enum dwal_way way)
 {
     if (way == DWAL_WAY_FLUSH)
         return "write, then flush";
-    return strcmp(backend, "nvme") == 0 ? "durable write (FUA)" : "durable write";
+    return strncmp(backend, "nvme", 4) == 0 ? "durable write (FUA)" : "durable write";
 }
 
 const char *dw_choice_time(uint64_t ns, char text[16])

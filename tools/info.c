@@ -94,7 +94,7 @@ static void print_choice(const struct dwal_choice *choice)
     for (uint32_t i = 0; i < choice->timing_count; i++) {
         const struct dwal_timing *row = &choice->timings[i];
         if (row->size == 4096)
-            dw_output_format("               4 KiB %-6s %-18s %9s at the median, 99 %% within %s\n", row->backend,
+            dw_output_format("               4 KiB %-9s %-20s %8s at the median, 99 %% within %s\n", row->backend,
                              dw_choice_way(row->backend, row->way), dw_choice_time(row->p50_ns, text),
                              dw_choice_time(row->p99_ns, time));
     }

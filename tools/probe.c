@@ -77,7 +77,7 @@ static void print_timing(const struct dwal_timing *timing, bool is_first)
         size_text(timing->size, size);
     (void)snprintf(way, sizeof way, "%s%s", dw_choice_way(timing->backend, timing->way),
                    timing->is_unwritten ? ", unwritten space" : "");
-    dw_output_format("  %-8s %-6s %-32s %9s %9s %9s %9s %8" PRIu32 "\n", size, timing->backend, way,
+    dw_output_format("  %-8s %-9s %-32s %9s %9s %9s %9s %8" PRIu32 "\n", size, timing->backend, way,
                      dw_choice_time(timing->p50_ns, p50), dw_choice_time(timing->p90_ns, p90),
                      dw_choice_time(timing->p99_ns, p99), dw_choice_time(timing->max_ns, max), timing->count);
 }
@@ -91,8 +91,9 @@ static void print_missing(const struct dwal_probe *probe)
         if (timing->count > 0 || !timing->system_error || strcmp(timing->backend, told) == 0)
             continue;
         told = timing->backend;
-        const char *why = timing->system_error == EINVAL ? "not in this build" : strerror(timing->system_error);
-        dw_output_format("  %-8s %-6s %s%s%s\n", "", told, colour(DW_COLOUR_FAINT), why, plain());
+        const char *why =
+            timing->system_error == EOPNOTSUPP ? "not built in, or not possible here" : strerror(timing->system_error);
+        dw_output_format("  %-8s %-9s %s%s%s\n", "", told, colour(DW_COLOUR_FAINT), why, plain());
     }
 }
 
@@ -110,7 +111,7 @@ static void print_timings(struct dwal_probe *probe)
     dw_choice_wrap(where, 0, PAGE_WIDTH);
     dw_output_format("(%" PRIu64 " rounds in %.1f s; every way once in each round, in an order of its own)\n\n",
                      probe->rounds, (double)probe->elapsed_ns / (double)SECOND_NS);
-    dw_output_format("  %-8s %-6s %-32s %9s %9s %9s %9s %8s\n", "size", "", "", "median", "90 %", "99 %", "longest",
+    dw_output_format("  %-8s %-9s %-32s %9s %9s %9s %9s %8s\n", "size", "", "", "median", "90 %", "99 %", "longest",
                      "trials");
     qsort(probe->timings, probe->timing_count, sizeof probe->timings[0], compare_timings);
     uint32_t size = 0;

@@ -209,7 +209,7 @@ static int find_environment(const char **backend)
     const char *named = secure_getenv("DWAL_BACKEND");
     *backend = named && named[0] ? named : NULL;
     if (*backend && (!dw_options_is_backend(named) || strcmp(named, "sim") == 0))
-        return dw_fail(DWAL_EARGUMENT, "the environment variable DWAL_BACKEND is \"%.20s\": choose sync, uring or aio",
+        return dw_fail(DWAL_EARGUMENT, "the environment variable DWAL_BACKEND is \"%.20s\": choose sync, uring, aio or nvme",
                        named);
     return 0;
 }

@@ -8,7 +8,8 @@
  * 3. Else the median of a durable 4 KiB write decides; what is preferred for its nature is left only for a gain of 10 %
  *    whose tail is not worse than twofold.
  * 4. A device may force one write through more slowly than it flushes: then write + fdatasync, if that gains 15 %.
- * 5. Where nothing was measured, 1 and 2 decide. */
+ * 5. Where nothing was measured, 1 and 2 decide.
+ * A backend that polls (nvme-poll) is never chosen, whatever it gains: it takes a whole processor. The options can name it. */
 #include "core/log/choose.h"
 
 #include <errno.h>

@@ -49,8 +49,10 @@ static size_t plan_rows(struct dw_measure_row rows[DWAL_TIMINGS_MAX], bool has_p
         count = add_rows(rows, count, backends[i], DWAL_WAY_DSYNC, false);
         count = add_rows(rows, count, backends[i], DWAL_WAY_FLUSH, false);
     }
-    if (has_passthrough)
+    if (has_passthrough) {
         count = add_rows(rows, count, "nvme", DWAL_WAY_DSYNC, false);
+        count = add_rows(rows, count, "nvme-poll", DWAL_WAY_DSYNC, false);
+    }
     if (has_unwritten)
         count = add_rows(rows, count, "sync", DWAL_WAY_DSYNC, true);
     return count;

@@ -60,6 +60,9 @@ static void add_mount(const struct dw_probe *probe, struct dwal_probe *list)
                 : mount->is_copy_on_write == DW_FACT_YES ? "every commit also writes metadata"
                                                          : "",
                 "%s", dw_fact_text(mount->is_copy_on_write));
+    add_answer(list, "reflink", "can share extents (reflink)", "file system type, XFS_IOC_FSGEOMETRY", probe->can_share,
+               DW_FACT_YES, DWAL_MARK_PLAIN,
+               "a volume that was cloned is copied piece by piece when it is overwritten");
     add_answer(list, "discard", "discards at once", source, mount->is_discarding, DW_FACT_YES, DWAL_MARK_NOTICE,
                "removing files sends TRIM at once, in bursts; dwal reuses its volumes and rarely removes one");
     add_answer(list, "lazy_time", "lazy time stamps", source, mount->is_lazy_time, DW_FACT_UNKNOWN, DWAL_MARK_PLAIN,

@@ -41,7 +41,7 @@ enum dwal_way { /* how a write is made durable */
                 DWAL_WAY_FLUSH = 1, /* an ordinary write, then fdatasync */
 };
 struct dwal_timing {
-    char backend[12]; /* "sync", "uring", "aio", "nvme" */
+    char backend[12]; /* "sync", "uring", "aio", "nvme", "nvme-poll" */
     enum dwal_way way;
     bool is_unwritten; /* into extents that were allocated and never written */
     uint32_t size;     /* bytes of one write */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "alloc/alloc.h"
 #include "core/log/choice.h"
 #include "core/log/choice_cache.h"
 #include "core/log/choose.h"
@@ -101,6 +102,14 @@ static void write_cache(const char *text, size_t size)
     assert_non_null(file);
     assert_int_equal(fwrite(text, 1, size, file), size);
     fclose(file);
+}
+
+/* What was remembered in files so far is gone. */
+static int unlink_cache(void)
+{
+    char command[sizeof cache + 16];
+    snprintf(command, sizeof command, "rm -rf '%s'", cache);
+    return system(command);
 }
 
 /* A first open on a machine that is so busy that nothing can be decided leaves no file: try until there is one. */
@@ -344,6 +353,28 @@ static void without_a_place_for_files_a_process_measures_once(void **state)
     assert_int_equal(access(cache, F_OK), -1);
 }
 
+static void without_memory_the_facts_decide(void **state)
+{
+    (void)state;
+    struct dwal_options options = free_options();
+    options.backend = "sync";
+    dwal *log = dw_log_kit_open_with(&options);
+    log->options.backend = NULL;
+    for (uint64_t at = 1; at <= 12; at++) {
+        struct dw_backend_order order;
+        dw_measured_forget();
+        (void)unlink_cache();
+        uint64_t held = dw_alloc_bytes();
+        dw_alloc_fail_at(at, at % 2 == 0);
+        int result = dw_choice_make(log, true, &order);
+        dw_alloc_fail_at(0, false);
+        assert_int_equal(result, 0);
+        assert_true(order.count == 0 || strcmp(order.kinds[0], "sync") == 0);
+        assert_true(dw_alloc_bytes() == held);
+    }
+    assert_int_equal(dwal_close(log), 0);
+}
+
 /* ---- figures ---- */
 
 static void learned_sizes_are_used_where_the_caller_left_them_open(void **state)
@@ -461,6 +492,7 @@ int main(void)
         CHOICE_TEST(a_damaged_file_is_measured_anew_and_replaced),
         CHOICE_TEST(what_others_could_have_written_is_not_believed),
         CHOICE_TEST(without_a_place_for_files_a_process_measures_once),
+        CHOICE_TEST(without_memory_the_facts_decide),
         CHOICE_TEST(learned_sizes_are_used_where_the_caller_left_them_open),
         CHOICE_TEST(a_log_that_drifts_says_so_and_the_next_open_measures_again),
     };

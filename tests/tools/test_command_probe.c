@@ -180,9 +180,11 @@ static void every_file_system_is_told_by_its_name_and_options(void **state)
     has(ran->output, "ALARM: the file system is mounted without barriers");
     has(ran->output, "loop device over");
     has(ran->output, "lazy time stamps               yes");
+    has(ran->output, "can share extents (reflink)    no");
     dw_shell_good("rm $T/image");
-    ran = on_loop("400M", "mkfs.xfs -q", "-o noatime", "$D probe $M --quick; ls -A $M");
+    ran = on_loop("400M", "mkfs.xfs -q -m reflink=1", "-o noatime", "$D probe $M --quick; ls -A $M");
     assert_int_equal(ran->status, 0);
+    has(ran->output, "can share extents (reflink)    yes");
     has(ran->output, "xfs");
     has(ran->output, "4 KiB    ");
 }
