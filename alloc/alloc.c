@@ -1,6 +1,6 @@
 /* alloc.c - memory from the host program's allocator and from the kernel, counted, with a switch that makes the n-th allocation fail.
  *
- * Owns: three global counters and the fail-at word; every block knows its own size in a small head in front of it.
+ * Owns: four global counters and the fail-at word; every block knows its own size in a small head in front of it.
  * Called by: every room, on any thread.
  * Happy path: the host's allocator (host.h) gives size + head; the head keeps the size and a mark of its kind; the caller gets what follows.
  * Failure: NULL (out of memory, a size that overflows, or the test hook). A block that is given back to the wrong
@@ -31,6 +31,7 @@ _Static_assert(sizeof(struct head) % _Alignof(max_align_t) == 0, "the head keeps
 /* Relaxed everywhere: counters of their own, nothing is published through them. */
 static _Atomic uint64_t allocation_count;
 static _Atomic uint64_t held_bytes;
+static _Atomic uint64_t peak_bytes;
 
 /* Bit 63: sticky. Bits 0..62: allocations left until one fails (1: the next), 0: off. */
 #define FAIL_STICKY (UINT64_C(1) << 63)
@@ -54,7 +55,12 @@ bool dw_alloc_is_failing(void)
 
 void dw_alloc_count_held(size_t more, size_t less)
 {
-    atomic_fetch_add_explicit(&held_bytes, (uint64_t)more - (uint64_t)less, memory_order_relaxed);
+    uint64_t change = (uint64_t)more - (uint64_t)less;
+    uint64_t now = atomic_fetch_add_explicit(&held_bytes, change, memory_order_relaxed) + change;
+    uint64_t peak = atomic_load_explicit(&peak_bytes, memory_order_relaxed);
+    while (more > less && now > peak &&
+           !atomic_compare_exchange_weak_explicit(&peak_bytes, &peak, now, memory_order_relaxed, memory_order_relaxed))
+        ;
 }
 
 static struct head *head_of(void *memory, uint64_t mark)
@@ -170,6 +176,16 @@ uint64_t dw_alloc_count(void)
 uint64_t dw_alloc_bytes(void)
 {
     return atomic_load_explicit(&held_bytes, memory_order_relaxed);
+}
+
+uint64_t dw_alloc_peak(void)
+{
+    return atomic_load_explicit(&peak_bytes, memory_order_relaxed);
+}
+
+void dw_alloc_peak_reset(void)
+{
+    atomic_store_explicit(&peak_bytes, dw_alloc_bytes(), memory_order_relaxed);
 }
 
 void dw_alloc_fail_at(uint64_t n, bool is_sticky)

@@ -30,6 +30,9 @@ void dw_unmap(void *memory, size_t size);
 /* Allocations so far, all kinds, and bytes that are held now (as asked for). Relaxed counters. */
 uint64_t dw_alloc_count(void);
 uint64_t dw_alloc_bytes(void);
+/* The most bytes that were held at once since the last dw_alloc_peak_reset. */
+uint64_t dw_alloc_peak(void);
+void dw_alloc_peak_reset(void);
 /* Test hook: the n-th allocation from now on fails (1 = the next); with `is_sticky` all later ones too; 0: off. */
 void dw_alloc_fail_at(uint64_t n, bool is_sticky);
 

@@ -45,6 +45,14 @@ static const char *time_text(uint64_t time_ns, char text[40])
     return text;
 }
 
+/* Of a log opened for writing with default options, as many volumes as there are now, no cursor. */
+static uint64_t memory_bound(const struct dwal_info *info)
+{
+    struct dwal_options options = DWAL_OPTIONS_INIT;
+    options.toc_length = info->toc_length;
+    return dwal_memory_bound(&options, (uint64_t)info->volumes + info->blanks);
+}
+
 static void print_json(const struct dwal_info *info, const struct dwal_choice *choice)
 {
     char text[40];
@@ -71,6 +79,7 @@ static void print_json(const struct dwal_info *info, const struct dwal_choice *c
     dw_json_number(&json, "volumes", info->volumes);
     dw_json_number(&json, "blanks_ready", info->blanks_ready);
     dw_json_number(&json, "bytes_on_disk", info->bytes_on_disk);
+    dw_json_number(&json, "memory_bound", memory_bound(info));
     dw_json_number(&json, "create_time_ns", info->create_time_ns);
     dw_json_number(&json, "write_time_ns", info->write_time_ns);
     dw_json_number(&json, "feature_compat", info->feature_compat);
@@ -127,6 +136,8 @@ static void print_text(const struct dwal_info *info)
     dw_output_format("epoch          %" PRIu64 "\n", info->epoch);
     dw_output_format("fill           %s, table of contents %" PRIu32 " bytes\n", fill_name(info->fill),
                      info->toc_length);
+    dw_output_format("memory         at most %" PRIu64 " bytes when open for writing with default options\n",
+                     memory_bound(info));
     dw_output_format("created        %s\n", time_text(info->create_time_ns, text));
     dw_output_format("written        %s (superblock)\n", time_text(info->write_time_ns, text));
     if (info->feature_compat | info->feature_ro_compat | info->feature_incompat)

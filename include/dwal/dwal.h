@@ -350,11 +350,21 @@ struct dwal_stats {
     uint64_t volumes_claimed, volumes_recycled, volumes_unlinked, blanks_made, tocs_written;
     uint64_t stalls; /* writes that took longer than stall_report_ms */
     uint64_t ring_reads, device_reads, device_read_bytes;
-    uint64_t memory_bytes; /* held by this process for dwal */
+    uint64_t memory_bytes; /* held by this process for dwal now; see dwal_memory_bound */
     struct dwal_histogram stages[DWAL_STAGE_COUNT];
 };
 /* A copy of the counters; each is exact, together they are not of one instant. */
 int dwal_get_stats(dwal *log, struct dwal_stats *stats);
+
+/* The most memory that a log holds between open and close, in bytes, stacks of its two threads aside:
+ *     ring_size * 65/64  +  2 * toc_length + table_keep  +  volumes * (1 KiB + table_keep)  +  10 MiB
+ * without the ring's part when it is open read-only; and for each open cursor, and each of at most 4 reads that are kept ready
+ * for dwal_read, 6 MiB and twice the longest entry that it has read. `options`: as given to dwal_open, with toc_length as the log was
+ * created with; NULL: the defaults. `volumes`: the most volumes, blanks included, that the log will have; on a device its slots.
+ * From open to close nothing is allocated by appends, commits and trims, nor by the maker while the number of volumes
+ * stays below a multiple of 64. Of a process with several logs the sum counts in stats.memory_bytes. UINT64_MAX: such options
+ * are refused. */
+uint64_t dwal_memory_bound(const struct dwal_options *options, uint64_t volumes);
 
 #ifdef __GNUC__
 #pragma GCC visibility pop
