@@ -91,6 +91,7 @@ static int run_bench(int argument_count, char **arguments)
     run.target.file_size = UINT64_C(256) << 20;
     run.target.volume_size = UINT64_C(64) << 20;
     struct asked asked = {.slowest = 5};
+    const char *trace = NULL;
     int backend = -1;
     const struct dw_option options[] = {
         DW_TEXT("engines", &asked.settings.engines, "LIST", "of dwal,sync,uring,aio,nvme; default: all that can run"),
@@ -115,6 +116,7 @@ static int run_bench(int argument_count, char **arguments)
         DW_TEXT("hgrm", &asked.hgrm, "FILE", "HdrHistogram percentiles; % in the name stands for the contender"),
         DW_TEXT("hlog", &asked.log, "FILE", "HdrHistogram log, one tag for each contender"),
         DW_TEXT("report", &asked.page, "FILE", "a page with plots, for a browser"),
+        DW_TEXT("trace", &trace, "TIME", "name the culprit of every operation that takes longer (needs root)"),
         DW_FLAG("destroy", &run.target.may_destroy, "overwrite a file or device that is not blank"),
         DW_FLAG("append", &run.target.may_append, "measure in an existing log; the entries stay in it"),
         DW_FLAG("keep", &run.target.is_kept, "leave the files that were made"),
@@ -126,6 +128,10 @@ static int run_bench(int argument_count, char **arguments)
     if (parsed != DW_PARSED_GO)
         return dw_options_status(parsed);
     run.target.backend = backends[backend + 1];
+    if (trace && (!dw_bench_time_parse(trace, &run.trace_ns) || run.trace_ns == 0)) {
+        dw_message_error("give a time, such as 1ms", "--trace: \"%s\" is not possible", trace);
+        return DW_EXIT_WRONG;
+    }
     int status = measure(&run, &asked);
     dw_bench_run_close(&run);
     return status;

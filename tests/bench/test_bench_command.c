@@ -278,6 +278,17 @@ static void what_is_written_can_be_compared(void **state)
     expect(0, "too few rounds to tell", "$D bench compare $T/a.json $T/a.json");
 }
 
+static void culprits_are_named_or_the_reason_is_told_why_not(void **state)
+{
+    (void)state;
+    good("$D bench $T --engines sync,dwal --trace 1us --json $T/out.json" QUICK " > $T/text 2>&1");
+    if (dw_shell("grep 'no culprits are named' $T/text")->status == 0)
+        skip();
+    expect(0, "culprits of those above 1.00 us", "cat $T/text");
+    expect(0, "\"no CPU for the caller\":", "cat $T/out.json");
+    expect(1, "such as 1ms", "$D bench $T --trace 5");
+}
+
 /* An independent reader of both formats, in another language. */
 static void hdrhistogram_files_hold_the_same_counts(void **state)
 {
@@ -308,6 +319,7 @@ int main(void)
         COMMAND_TEST(compare_tells_a_difference_from_noise),
         COMMAND_TEST(compare_refuses_what_it_cannot_compare),
         COMMAND_TEST(what_is_written_can_be_compared),
+        COMMAND_TEST(culprits_are_named_or_the_reason_is_told_why_not),
         COMMAND_TEST(the_page_is_one_file_with_its_plots),
         COMMAND_TEST(hdrhistogram_files_hold_the_same_counts),
     };

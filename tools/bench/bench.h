@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "tools/bench/histogram.h"
+#include "tools/bench/trace.h"
 
 /* ---- load ----------------------------------------------------------------------------------------------------------*/
 
@@ -171,6 +172,7 @@ struct dw_bench_contender {
     uint64_t measured_ns;
     uint64_t unissued; /* intended and, at the very end, never started */
     double first_half_p50[DW_BENCH_ROUNDS_MAX], second_half_p50[DW_BENCH_ROUNDS_MAX]; /* of the baseline: A and A */
+    uint64_t culprits[DW_BENCH_CULPRITS]; /* of the operations above the trace's limit */
     uint32_t columns_used;
     int failure; /* 0, or why it stopped */
     char failure_text[512];

@@ -14,6 +14,8 @@
 
 #include <dwal/error.h>
 
+#include "tools/bench/trace.h"
+
 #define DRAIN_LOOK 256u /* an overloaded lane looks at the clock's limit every so many operations */
 
 uint64_t dw_bench_random(uint64_t *state)
@@ -136,6 +138,8 @@ static void record(struct dw_bench_lane *lane, struct dw_bench_op *op)
     record->entries += op->entry_count;
     if (__builtin_expect(latency_ns > record->slow_floor_ns, 0))
         keep_slow(lane, op, latency_ns);
+    if (__builtin_expect(lane->trace_ns && from_issue_ns >= lane->trace_ns, 0))
+        dw_bench_trace_note(lane->thread, op->issue_ns, op->done_ns);
     lane->recorded++;
     lane->last_done_ns = op->done_ns;
 }

@@ -18,6 +18,8 @@ struct dw_bench_lane {
     /* The slice. Operations that were to start in [start_ns, measure_ns) warm up and are not recorded. */
     uint64_t start_ns, measure_ns, end_ns;
     uint64_t drain_ns;  /* an overloaded open loop is given up here */
+    uint64_t trace_ns;  /* longer operations are noted for the trace; 0: none */
+    int32_t thread;     /* id of the thread that runs it */
     uint64_t count_max; /* recorded operations; 0: until end_ns */
     uint32_t column_first, column_count;
     const atomic_bool *stop;

@@ -153,6 +153,30 @@ static void slow_table(FILE *file, const struct dw_bench_run *run, uint32_t slow
     fputs("</table></section>\n", file);
 }
 
+static void culprit_table(FILE *file, const struct dw_bench_run *run)
+{
+    char limit[16];
+    if (run->trace_ns == 0)
+        return;
+    fprintf(
+        file,
+        "<section><h2>Culprits of operations above %s</h2><p>From the kernel's tracepoints: what took two fifths of "
+        "such an operation or more. A traced run pays for the tracing.</p><table><tr><th></th>",
+        dw_bench_time_text(limit, (double)run->trace_ns));
+    for (int i = 0; i < DW_BENCH_CULPRITS; i++)
+        fprintf(file, "<th>%s</th>", dw_bench_culprit_name((enum dw_bench_culprit)i));
+    fputs("</tr>\n", file);
+    for (uint32_t i = 0; i < run->contender_count; i++) {
+        fputs("<tr><td>", file);
+        dw_page_text(file, run->contenders[i]->label);
+        fputs("</td>", file);
+        for (int culprit = 0; culprit < DW_BENCH_CULPRITS; culprit++)
+            fprintf(file, "<td>%" PRIu64 "</td>", run->contenders[i]->culprits[culprit]);
+        fputs("</tr>\n", file);
+    }
+    fputs("</table></section>\n", file);
+}
+
 static void machine_table(FILE *file, const struct dw_bench_run *run)
 {
     const struct dw_bench_machine *m = &run->machine;
@@ -242,6 +266,7 @@ int dw_bench_report_page(const struct dw_bench_run *run, uint32_t slowest, const
     dw_page_scaling(file, run);
     dw_page_heat(file, run);
     dw_page_stages(file, run);
+    culprit_table(file, run);
     slow_table(file, run, slowest);
     machine_table(file, run);
     fputs("</main></body></html>\n", file);

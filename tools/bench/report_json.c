@@ -253,6 +253,10 @@ static void put_contender(struct out *out, const struct dw_bench_run *run, const
     put_rounds(out, contender);
     put_ratios(out, run, contender);
     put_shares(out, &contender->record);
+    begin(out, "culprits", '{');
+    for (int i = 0; run->trace_ns && i < DW_BENCH_CULPRITS; i++)
+        put_number(out, dw_bench_culprit_name((enum dw_bench_culprit)i), contender->culprits[i]);
+    end(out, '}');
     put_slowest(out, run, &contender->record, slowest);
     end(out, '}');
 }
@@ -297,6 +301,7 @@ static void put_run(struct out *out, const struct dw_bench_run *run, uint32_t sl
     put_number(out, "settle", run->target.settle_ns);
     put_number(out, "prefilled_bytes", run->target.bare_size);
     put_number(out, "seed", run->seed);
+    put_number(out, "trace_limit", run->trace_ns);
     put_bool(out, "was_interrupted", run->was_interrupted);
     if (run->has_baseline)
         put_real(out, "baseline_beside_itself", dw_bench_run_noise(run));

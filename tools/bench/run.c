@@ -297,6 +297,8 @@ void dw_bench_run_rounds(struct dw_bench_run *run)
     }
     run->start_ns = dw_bench_real_clock.now(NULL);
     run->start_time_ns = wall_ns();
+    if (run->trace_ns && !dw_bench_trace_open(run->machine.disk_major, run->machine.disk_minor))
+        run->trace_ns = 0;
     dw_bench_machine_start(&run->machine);
     for (uint32_t round = 0; round < run->rounds && !run->was_interrupted; round++) {
         run_round(run, round, &rooms[0], &rooms[1]);
@@ -309,6 +311,8 @@ void dw_bench_run_rounds(struct dw_bench_run *run)
         run->was_interrupted |= dw_signals_came();
     }
     dw_bench_machine_stop(&run->machine);
+    run->trace_lost = dw_bench_trace_lost();
+    dw_bench_trace_close();
     run->end_ns = dw_bench_real_clock.now(NULL);
     dw_bench_live_end();
     dw_bench_slice_free();

@@ -20,7 +20,8 @@ struct dw_bench_run {
     uint64_t slice_ns, warm_up_ns;
     uint64_t slice_count; /* recorded operations of a slice; 0: by time */
     uint64_t seed;
-    uint64_t trace_ns; /* name the culprit of operations that take longer; 0: no tracing */
+    uint64_t trace_ns;   /* name the culprit of operations that take longer; 0: no tracing */
+    uint64_t trace_lost; /* pages before which the kernel dropped events */
     bool is_quiet;
 
     struct dw_bench_engine engines[DW_BENCH_ENGINES];

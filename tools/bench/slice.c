@@ -50,6 +50,7 @@ static void *run_lane(void *given)
 {
     struct dw_bench_lane *lane = given;
     (void)prctl(PR_SET_TIMERSLACK, 1); /* else the kernel may let a sleeper lie 50 us longer */
+    lane->thread = (int32_t)gettid();
     int result = dw_bench_lane_open(lane);
     sem_post(&slices.open);
     wait_for(&slices.go, 1); /* all are open, and the times are set */
@@ -86,6 +87,7 @@ static bool prepare_lanes(struct dw_bench_run *run, const struct dw_bench_slice 
             .count_max = slice->count ? (slice->count + load->threads - 1) / load->threads : 0,
             .column_first = slice->column_first,
             .column_count = slice->column_count,
+            .trace_ns = run->trace_ns,
             .stop = &slices.stop,
             .record = slices.records[i],
         };
@@ -191,8 +193,14 @@ static void gather(struct dw_bench_run *run, const struct dw_bench_slice *slice,
     round->count += recorded;
     if (finished > 0) /* the warm-up's share of the CPU time is that of its operations */
         round->values[DW_BENCH_CPU] += (double)cpu_ns * (double)recorded / (double)finished;
+    uint64_t counts[DW_BENCH_CULPRITS];
+    dw_bench_trace_settle(counts);
+    for (int i = 0; i < DW_BENCH_CULPRITS; i++)
+        contender->culprits[i] += counts[i];
     for (uint32_t i = 0; i < part->slow_count; i++) {
         struct dw_bench_slow *slow = &part->slow[i];
+        if (!slow->culprit[0])
+            dw_bench_trace_find(slow->issue_ns, slow->done_ns, slow->culprit, sizeof slow->culprit);
         if (!slow->then[0])
             dw_bench_machine_tell(&run->machine, slow->intended_ns, slow->done_ns, slow->then, sizeof slow->then);
     }
@@ -209,6 +217,7 @@ void dw_bench_slice_run(struct dw_bench_run *run, const struct dw_bench_slice *s
         (void)snprintf(contender->failure_text, sizeof contender->failure_text, "no memory for the records");
         return;
     }
+    dw_bench_trace_begin();
     atomic_store_explicit(&slices.stop, false, memory_order_relaxed);
     slices.is_called_off = !start_threads(contender);
     struct dw_bench_counters before, after;

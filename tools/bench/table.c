@@ -260,6 +260,30 @@ static void print_slowest(const struct dw_bench_run *run, uint32_t slowest)
     }
 }
 
+static void print_culprits(const struct dw_bench_run *run)
+{
+    char limit[16];
+    int width = label_width(run) > 26 ? label_width(run) : 26;
+    if (run->trace_ns == 0)
+        return;
+    (void)dw_bench_time_text(limit, (double)run->trace_ns);
+    dw_output_format("\nculprits of those above %-8s", limit);
+    for (int i = 0; i < DW_BENCH_CULPRITS; i++)
+        dw_output_format(" %21s", dw_bench_culprit_name((enum dw_bench_culprit)i));
+    dw_output_text("\n");
+    for (uint32_t i = 0; i < run->contender_count; i++) {
+        dw_output_format("%-*s      ", width, run->contenders[i]->label);
+        for (int culprit = 0; culprit < DW_BENCH_CULPRITS; culprit++)
+            dw_output_format(" %21" PRIu64, run->contenders[i]->culprits[culprit]);
+        dw_output_text("\n");
+    }
+    if (run->trace_lost > 0)
+        dw_output_format("events came faster than they were read %" PRIu64
+                         " times: some culprits are guessed from a part\n",
+                         run->trace_lost);
+    dw_output_text("a traced run pays for the tracing: its absolute times are not to be quoted\n");
+}
+
 /* ---- the rest ------------------------------------------------------------------------------------------------------------*/
 
 static void print_machine(const struct dw_bench_run *run)
@@ -316,6 +340,7 @@ void dw_bench_report_text(const struct dw_bench_run *run, uint32_t slowest)
     print_percentiles(run);
     print_ratios(run);
     print_shares(run);
+    print_culprits(run);
     print_slowest(run, slowest);
     print_machine(run);
 }
