@@ -2,7 +2,8 @@
 # scripts/vm/scenarios.sh: the scenarios of scripts/nvme-vm. Each runs in a subshell with a directory of its own, $vm_work; what
 # it prints is shown when it ends.
 
-vm_scenarios=(power-several power-nvme power-raw power-ext4 power-xfs requests log probe conformance-512 conformance-4096)
+vm_scenarios=(power-again power-several power-nvme power-raw power-ext4 power-xfs requests log probe conformance-512
+    conformance-4096)
 
 # ---- the suite of io/ ------------------------------------------------------------------------------------------------
 
@@ -132,46 +133,77 @@ END
 
 # ---- power cuts ------------------------------------------------------------------------------------------------------
 
-# power KIND LBA LOGS BACKEND...: record the writes of a log (of several, side by side, on a raw device) in a guest, with one turn
-# of the writers for each BACKEND, then judge crash images. KIND: ext4, xfs or raw.
-power()
+# power_begin KIND LBA: a device of that kind, to begin with, and a loop device for the images.
+power_begin()
 {
-    local kind=$1 lba=$2 logs=$3 at=$vm_work device
-    shift 3
-    mkdir "$at/ram" "$at/mount"
-    mount -t tmpfs -o size=1G tmpfs "$at/ram" || vm_skip "no mounts here"
-    vm_mounts+=("$at/ram")
+    kind=$1 lba=$2 ram=$vm_work/ram
+    mkdir "$ram" "$vm_work/mount"
+    mount -t tmpfs -o size=1G tmpfs "$ram" || vm_skip "no mounts here"
+    vm_mounts+=("$ram")
     case $kind in
-    ext4) vm_ext4 "$at/ram/base" 32M ;;
-    xfs) vm_xfs "$at/ram/base" 32M "$lba" ;;
-    raw) truncate -s 12M "$at/ram/base" ;; # few slots: they are used again soon
+    ext4) vm_ext4 "$ram/base" 32M ;;
+    xfs) vm_xfs "$ram/base" 32M "$lba" ;;
+    raw) truncate -s 12M "$ram/base" ;; # few slots: they are used again soon
     esac
-    cp --sparse=always "$at/ram/base" "$at/ram/image"
-    device=$(losetup -f --show --sector-size "$lba" "$at/ram/image") || vm_skip "no loop devices here"
-    vm_loops+=("$device")
-    [ "$kind" = raw ] || { mount -t "$kind" "$device" "$at/mount" && umount "$at/mount"; } ||
+    cp --sparse=always "$ram/base" "$ram/image"
+    loop=$(losetup -f --show --sector-size "$lba" "$ram/image") || vm_skip "no loop devices here"
+    vm_loops+=("$loop")
+    [ "$kind" = raw ] || { mount -t "$kind" "$loop" "$vm_work/mount" && umount "$vm_work/mount"; } ||
         vm_skip "this kernel cannot mount $kind"
+}
+
+# power_record FIRST LOGS BACKEND...: record the writes of logs (several side by side only on a raw device) in a guest, with one
+# turn of the writers, numbered from FIRST on, for each BACKEND.
+power_record()
+{
+    local first=$1 logs=$2
+    shift 2
     {
         echo '#!/bin/sh'
-        echo "export VM_KIND=$kind VM_SECTOR=$lba VM_ROUNDS=${DWAL_VM_ROUNDS:-16} VM_LOGS='$logs' VM_BACKENDS='$*'"
+        echo "export VM_KIND=$kind VM_SECTOR=$lba VM_ROUNDS=${DWAL_VM_ROUNDS:-16}"
+        echo "export VM_FIRST=$first VM_LOGS='$logs' VM_BACKENDS='$*'"
         tail -n +2 scripts/vm/guest-power
-    } >"$at/guest.script"
-    scripts/vm/initramfs "$vm_cache" "$at/guest.initramfs" "$at/guest.script" \
+    } >"$vm_work/guest.script"
+    scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" \
         -m virtio_pci,virtio_blk,configfs,dm-mod,dm-log-writes,nvmet,nvmet-tcp,nvme-fabrics,nvme-tcp,xfs \
         build/release/vm_writer "$(command -v dmsetup)"
-    vm_nvme "$lba" "$at/ram/device"
-    vm_virtio "$lba" "$at/ram/record" "$at/ram/trace"
-    vm_fresh="cp --sparse=always $at/ram/base $at/ram/device && rm -f $at/ram/record $at/ram/trace &&
-        truncate -s 256M $at/ram/record && truncate -s 16M $at/ram/trace"
+    vm_nvme "$lba" "$ram/device"
+    vm_virtio "$lba" "$ram/record" "$ram/trace"
+    vm_fresh="cp --sparse=always $ram/base $ram/device && rm -f $ram/record $ram/trace &&
+        truncate -s 256M $ram/record && truncate -s 16M $ram/trace"
     DWAL_VM_MEMORY=384 vm_boot guest
-
     if [ -n "${DWAL_VM_KEEP:-}" ]; then
-        mkdir -p "$DWAL_VM_KEEP/$kind-$lba"
-        cp --sparse=always "$at"/ram/* "$DWAL_VM_KEEP/$kind-$lba"
+        mkdir -p "$DWAL_VM_KEEP/$kind-$lba-$first"
+        cp --sparse=always "$ram"/* "$DWAL_VM_KEEP/$kind-$lba-$first"
     fi
+}
+
+# power_judge LOGS: make crash images from the record, and judge the logs in each.
+power_judge()
+{
     # shellcheck disable=SC2086  # a list of words
-    build/release/vm_crash "$at/ram/record" "$at/ram/trace" "$at/ram/base" "$at/ram/device" "$device" "$at/ram/image" "$kind" \
-        "$at/mount" "$lba" sync "${DWAL_VM_IMAGES:-400}" "${DWAL_VM_SEED:-1}" $logs
+    build/release/vm_crash "$ram" "$loop" "$kind" "$vm_work/mount" "$lba" sync "${DWAL_VM_IMAGES:-400}" "${DWAL_VM_SEED:-1}" $1
+}
+
+power() # KIND LBA LOGS BACKEND...
+{
+    local logs=$3
+    power_begin "$1" "$2"
+    shift 3
+    power_record 0 "$logs" "$@"
+    power_judge "$logs"
+}
+
+# The power goes, and goes again while the log recovers and writes on: the second guest begins with what the first cut left.
+scenario_power_again()
+{
+    power_begin raw 512
+    power_record 0 log uring aio
+    DWAL_VM_IMAGES=20 power_judge log
+    mv "$ram/torn" "$ram/base"
+    mv "$ram/torn-marks" "$ram/known"
+    power_record 10 log uring sync
+    power_judge log
 }
 scenario_power_ext4() { power ext4 512 log uring sync aio uring; }
 scenario_power_xfs() { power xfs 512 log aio uring sync uring; }

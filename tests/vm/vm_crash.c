@@ -1,11 +1,12 @@
 /* vm_crash.c - on the host: makes crash images from the record of a guest's writes, and judges the log in each of them.
  *
- *     vm_crash LOG TRACE BASE FINAL DEVICE BACKING ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES SEED NAME...
+ *     vm_crash DIRECTORY DEVICE ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES SEED NAME...
  *
- * LOG, TRACE: what the guest recorded (write_log.h). BASE, FINAL: the device before and after. DEVICE: a loop device on the file BACKING, as
- * large as BASE, for each image in turn. With a file system the image is mounted at MOUNT, its journal recovers, and the log
- * is MOUNT/log; raw: the log is on DEVICE itself, or several are, each with a NAME. One line at the end; status 1 when anything was lost, invented or
- * refused, 3 when the record cannot be used. */
+ * DIRECTORY holds the record (write_log.h), `base` and `device`: the guest's device before and after, and `image`, as large as
+ * they are, which DEVICE, a loop device, stands on: for each image in turn. With a file system the image is mounted at MOUNT,
+ * its journal recovers, and the log is MOUNT/log; raw: the log is on DEVICE itself, or several are, each with a NAME. Leaves
+ * one torn image there as `torn`, and the marks before it as `torn-marks`, for a guest that begins with it. One line at the
+ * end; status 1 when anything was lost, invented or refused, 3 when the record cannot be used. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -21,7 +22,7 @@
 #include "tests/vm/crash_image.h"
 #include "tests/vm/judge.h"
 
-enum { LYING_IMAGES = 12, LOGS_MAX = 4 };
+enum { LYING_IMAGES = 40, LOGS_MAX = 4 };
 
 struct start { /* what each pass over the record begins with */
     const struct write_log *log;
@@ -52,8 +53,10 @@ __attribute__((noreturn)) static void stop(const char *what, const char *path)
     exit(3);
 }
 
-static unsigned char *map_file(const char *path, int protection, size_t *size)
+static unsigned char *map_file(const char *directory, const char *name, int protection, size_t *size)
 {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
     int file = open(path, (protection & PROT_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     struct stat facts;
     if (file < 0 || fstat(file, &facts) != 0)
@@ -147,6 +150,7 @@ struct spread {
     size_t wanted;
     size_t cuts, busy_cuts; /* busy: something is undecided there */
     size_t undecided_max;
+    size_t busiest_cut, busiest_undecided; /* in the second half */
     size_t cuts_seen, busy_seen, given;
 };
 
@@ -204,20 +208,38 @@ static bool judge_all(const struct start *start, const struct place *place, stru
     return sum.lost + sum.invented + sum.refused == 0;
 }
 
-/* The judge must be able to find a loss: the same cuts on a device that ignores the FUA bit, which then keeps only what a flush
- * made durable. Returns in how many of `images` it found something. */
-static unsigned try_lying_device(const struct start *start, const struct place *place, unsigned images)
+/* The last cut before the flush at or behind `from`; *flush: the end of the flush before it, after which something was
+ * acknowledged. False: there is none. */
+static bool find_stake(const struct write_log *log, size_t from, size_t *flush, size_t *cut)
+{
+    bool is_acknowledged = false;
+    *flush = 0;
+    for (size_t i = 0; i < log->count; i++) {
+        const struct write_entry *entry = &log->entries[i];
+        is_acknowledged = is_acknowledged || strstr(entry->mark, "/ack:");
+        if (!(entry->flags & WRITE_FLUSH))
+            continue;
+        *cut = i;
+        if (i >= from && is_acknowledged)
+            return true;
+        *flush = i + 1;
+        is_acknowledged = false;
+    }
+    return false;
+}
+
+/* The judge must be able to find a loss: on a device that ignores the FUA bit, and then keeps only what a flush made durable.
+ * Returns in how many of `*images` it found something; *images becomes how many were tried. */
+static unsigned try_lying_device(const struct start *start, const struct place *place, unsigned *images)
 {
     const struct write_log *log = start->log;
     struct crash_builder builder = begin(start, place);
-    unsigned found = 0;
-    for (unsigned i = 1; i <= images; i++) {
-        size_t cut = log->count * i / images;
-        while (cut < log->count && !(log->entries[cut].flags & WRITE_FLUSH)) /* as much as can be at stake */
-            cut++;
-        size_t flush = cut;
-        while (flush > 0 && !(log->entries[flush - 1].flags & WRITE_FLUSH))
-            flush--;
+    unsigned found = 0, tried = 0;
+    size_t flush = 0, cut = 0;
+    for (unsigned i = 0; i < *images; i++) {
+        size_t before = cut;
+        if (!find_stake(log, log->count * i / *images, &flush, &cut) || cut == before)
+            continue;
         struct bench bench;
         bench_begin(&bench, start);
         for (unsigned k = 0; k < bench.count; k++)
@@ -228,14 +250,16 @@ static unsigned try_lying_device(const struct start *start, const struct place *
         judge_image(&bench, place, cut);
         struct verdict sum = bench_end(&bench);
         found += sum.lost + sum.invented + sum.refused > 0;
+        tried++;
     }
     crash_builder_free(&builder);
+    *images = tried;
     return found;
 }
 
 /* Counts the cuts. The record replayed to its end must be what the guest's device held: else the record or its reading is
  * wrong. */
-static void count_and_check(const struct start *start, struct spread *spread, const char *final_path)
+static void count_and_check(const struct start *start, struct spread *spread, const char *directory)
 {
     struct crash_builder builder;
     crash_builder_init(&builder, start->log, start->base, start->size, start->sector, start->seed);
@@ -248,9 +272,13 @@ static void count_and_check(const struct start *start, struct spread *spread, co
         spread->busy_cuts += undecided > 0;
         if (undecided > spread->undecided_max)
             spread->undecided_max = undecided;
+        if (cut > start->log->count / 2 && undecided >= spread->busiest_undecided) {
+            spread->busiest_undecided = undecided;
+            spread->busiest_cut = cut;
+        }
     }
     size_t size;
-    unsigned char *final = map_file(final_path, PROT_READ, &size);
+    unsigned char *final = map_file(directory, "device", PROT_READ, &size);
     if (size != builder.size || memcmp(final, builder.image, size) != 0) {
         fprintf(stderr, "vm_crash: the record, replayed, is not what the device held\n");
         exit(3);
@@ -259,34 +287,61 @@ static void count_and_check(const struct start *start, struct spread *spread, co
     crash_builder_free(&builder);
 }
 
+/* One image with much in flight, for a guest that begins with it. */
+static void leave_torn(const struct start *start, const struct place *place, const struct spread *spread,
+                       const char *directory)
+{
+    char path[512];
+    struct crash_builder builder = begin(start, place);
+    crash_builder_advance(&builder, spread->busiest_cut);
+    snprintf(path, sizeof path, "%s/torn", directory);
+    FILE *file = fopen(path, "we");
+    if (!file || ftruncate(fileno(file), (off_t)start->size) != 0)
+        stop("cannot write", path);
+    fclose(file);
+    size_t size;
+    crash_builder_make(&builder, CRASH_KEEPS_SOME, map_file(directory, "torn", PROT_READ | PROT_WRITE, &size));
+    snprintf(path, sizeof path, "%s/torn-marks", directory);
+    file = fopen(path, "we");
+    for (size_t i = 0; file && i < spread->busiest_cut; i++)
+        if (start->log->entries[i].flags & WRITE_MARK)
+            fprintf(file, "%s\n", start->log->entries[i].mark);
+    if (!file || fclose(file) != 0)
+        stop("cannot write", path);
+    crash_builder_free(&builder);
+}
+
 int main(int argument_count, char **arguments)
 {
-    if (argument_count < 14 || argument_count > 13 + LOGS_MAX) {
-        fprintf(stderr, "usage: vm_crash LOG TRACE BASE FINAL DEVICE BACKING ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES "
-                        "SEED NAME...\n");
+    if (argument_count < 10 || argument_count > 9 + LOGS_MAX) {
+        fprintf(stderr, "usage: vm_crash DIRECTORY DEVICE ext4|xfs|raw MOUNT SECTOR BACKEND IMAGES SEED NAME...\n");
         return 3;
     }
+    const char *directory = arguments[1];
     struct write_log log;
-    write_log_load(&log, arguments[1], arguments[2]);
+    write_log_load(&log, directory);
     if (!log.is_finished) {
         fprintf(stderr, "vm_crash: the record breaks off\n");
         return 3;
     }
-    struct place place = {.device = arguments[5], .kind = arguments[7], .mount = arguments[8]};
-    struct start start = {.log = &log, .backend = arguments[10], .names = arguments + 13};
-    start.name_count = (unsigned)argument_count - 13;
-    start.base = map_file(arguments[3], PROT_READ, &start.size);
-    place.image = map_file(arguments[6], PROT_READ | PROT_WRITE, &place.size);
+    struct place place = {.device = arguments[2], .kind = arguments[3], .mount = arguments[4]};
+    struct start start = {.log = &log, .backend = arguments[6], .names = arguments + 9};
+    start.name_count = (unsigned)argument_count - 9;
+    start.base = map_file(directory, "base", PROT_READ, &start.size);
+    place.image = map_file(directory, "image", PROT_READ | PROT_WRITE, &place.size);
     if (start.size != place.size)
-        stop("not as large as the device was:", arguments[6]);
-    start.sector = (uint32_t)strtoul(arguments[9], NULL, 10);
-    start.seed = strtoull(arguments[12], NULL, 10);
-    struct spread spread = {.wanted = strtoull(arguments[11], NULL, 10)};
-    count_and_check(&start, &spread, arguments[4]);
-    unsigned found = try_lying_device(&start, &place, LYING_IMAGES);
-    printf("%s: were the device to ignore the FUA bit, the judge would find it in %u of %d images\n", place.kind, found,
-           LYING_IMAGES);
+        stop("`base` and `image` differ in size in", directory);
+    start.sector = (uint32_t)strtoul(arguments[5], NULL, 10);
+    start.seed = strtoull(arguments[8], NULL, 10);
+    struct spread spread = {.wanted = strtoull(arguments[7], NULL, 10)};
+    count_and_check(&start, &spread, directory);
+    unsigned lies = LYING_IMAGES;
+    unsigned found = try_lying_device(&start, &place, &lies);
+    printf("%s: were the device to ignore the FUA bit, the judge would find it in %u of %u images\n", place.kind, found,
+           lies);
     bool is_good = judge_all(&start, &place, &spread);
+    leave_torn(&start, &place, &spread, directory);
+    bool is_blind = found == 0 && !log.known; /* a second record begins with what was durable before */
     write_log_free(&log);
-    return found == 0 ? 3 : !is_good;
+    return is_blind ? 3 : !is_good;
 }

@@ -46,11 +46,14 @@ static void *grow(void *memory, size_t *room, size_t needed, size_t size)
     return memory;
 }
 
-static unsigned char *read_file(const char *path, size_t *size)
+/* NULL: there is no such file. */
+static unsigned char *read_file(const char *directory, const char *name, size_t *size)
 {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
     FILE *file = fopen(path, "re");
     if (!file)
-        stop("cannot open %s", path);
+        return NULL;
     unsigned char *bytes = NULL;
     size_t room = 0;
     *size = 0;
@@ -74,16 +77,27 @@ static uint64_t word(const unsigned char *bytes, size_t index)
 
 /* ---- the entries ---------------------------------------------------------------------------------------------------*/
 
-static void read_entries(struct write_log *log, size_t size)
+static void add_entry(struct write_log *log, const struct write_entry *entry, size_t *room)
+{
+    log->entries = grow(log->entries, room, log->count + 1, sizeof *log->entries);
+    log->entries[log->count++] = *entry;
+}
+
+static void read_known(struct write_log *log, size_t *room)
+{
+    char *rest = NULL;
+    for (char *line = strtok_r(log->known, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        add_entry(log, &(struct write_entry){.flags = WRITE_MARK, .mark = line}, room);
+}
+
+static void read_entries(struct write_log *log, size_t size, size_t *room)
 {
     uint32_t sector;
     memcpy(&sector, log->bytes + 24, sizeof sector);
     if (size < 4096 || word(log->bytes, 0) != LOG_MAGIC || (sector != 512 && sector != 4096))
         stop("no super sector of dm-log-writes");
-    uint64_t limit = word(log->bytes, 2);
-    size_t room = 0;
-    size_t at = sector;
-    while (log->count < limit && at + sector <= size) {
+    uint64_t left = word(log->bytes, 2);
+    for (size_t at = sector; left > 0 && at + sector <= size && !log->is_finished; left--) {
         const unsigned char *head = log->bytes + at;
         struct write_entry entry = {
             .offset = word(head, 0) * sector, .size = word(head, 1) * sector, .flags = word(head, 2), .mark = ""};
@@ -99,10 +113,7 @@ static void read_entries(struct write_log *log, size_t size)
             entry.bytes = log->bytes + at;
             at += entry.size;
         }
-        log->entries = grow(log->entries, &room, log->count + 1, sizeof *log->entries);
-        log->entries[log->count++] = entry;
-        if (log->is_finished)
-            break;
+        add_entry(log, &entry, room);
     }
 }
 
@@ -132,10 +143,12 @@ static void read_line(struct trace *trace, const char *line)
     trace->requests[trace->count++] = request;
 }
 
-static void read_trace(struct trace *trace, const char *path)
+static void read_trace(struct trace *trace, const char *directory)
 {
     size_t size;
-    char *text = (char *)read_file(path, &size);
+    char *text = (char *)read_file(directory, "trace", &size);
+    if (!text)
+        stop("no trace in %s", directory);
     char *rest = NULL;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         if (strstr(line, "LOST") != NULL)
@@ -193,14 +206,20 @@ static void find_times(struct write_log *log, struct trace *trace)
     }
 }
 
-void write_log_load(struct write_log *log, const char *path, const char *trace_path)
+void write_log_load(struct write_log *log, const char *directory)
 {
     memset(log, 0, sizeof *log);
-    size_t size;
-    log->bytes = read_file(path, &size);
-    read_entries(log, size);
+    size_t size, room = 0;
+    log->bytes = read_file(directory, "record", &size);
+    if (!log->bytes)
+        stop("no record in %s", directory);
+    size_t known_size;
+    log->known = (char *)read_file(directory, "known", &known_size);
+    if (log->known)
+        read_known(log, &room);
+    read_entries(log, size, &room);
     struct trace trace = {0};
-    read_trace(&trace, trace_path);
+    read_trace(&trace, directory);
     find_times(log, &trace);
     free(trace.requests);
 }
@@ -208,5 +227,6 @@ void write_log_load(struct write_log *log, const char *path, const char *trace_p
 void write_log_free(struct write_log *log)
 {
     free(log->entries);
+    free(log->known);
     free(log->bytes);
 }

@@ -25,13 +25,15 @@ struct write_entry {
 };
 struct write_log {
     unsigned char *bytes; /* the whole file */
+    char *known;
     struct write_entry *entries;
     size_t count;
     bool is_finished; /* the last mark is there */
 };
 
-/* `path`: the file behind the log device. `trace_path`: the text of the guest's trace. */
-void write_log_load(struct write_log *log, const char *path, const char *trace_path);
+/* `directory` holds: `record`, what was behind the log device; `trace`, the text of the guest's trace; and, where the guest began
+ * with what a power cut had left, `known`: one line for each mark before that cut. They become the first entries. */
+void write_log_load(struct write_log *log, const char *directory);
 void write_log_free(struct write_log *log);
 static inline bool write_entry_is_data(const struct write_entry *entry)
 {
