@@ -1,7 +1,7 @@
-/* test_syscalls.c - a lone committer makes one system call for each commit: pwritev2, and nothing else; and nobody else
- * makes any for it.
+/* test_syscalls.c - a lone committer makes one system call for each commit: pwritev2 in a directory, io_uring_enter on a raw
+ * device, and nothing else; and nobody else makes any for it.
  *
- * The program runs itself under strace as `test_syscalls commit DIRECTORY COUNT BACKEND`: that opens a log, waits until the
+ * The program runs itself under strace as `test_syscalls commit PATH COUNT BACKEND`: that opens a log, waits until the
  * blanks are made, marks the beginning and the end of the loop with a call that nobody else makes, and commits between.
  * scripts/strace-commit shows the same to a person. */
 #include <errno.h>
@@ -18,6 +18,7 @@
 #include <cmocka.h>
 #include <dwal/dwal.h>
 
+#include "tests/lib/io_place.h"
 #include "tests/lib/shell.h"
 #include "tests/lib/tmpdir.h"
 
@@ -87,11 +88,11 @@ enum { COMMITS = 400 };
 
 static char place[DW_TMPDIR_SIZE];
 
-/* Commits under strace, with the backend named; what happened between the marks goes to place/calls, "thread name" a line. */
-static void trace(const char *backend)
+/* Commits to a new log under strace, with the backend named; what happened between the marks goes to place/calls, "thread name"
+ * a line. */
+static void trace(const char *path, const char *backend)
 {
-    dw_shell_good("rm -rf %s/log", place);
-    dw_shell_good("strace -f -q -o %s/trace /proc/%d/exe commit %s/log %d %s", place, (int)getpid(), place, COMMITS,
+    dw_shell_good("strace -f -q -o %s/trace /proc/%d/exe commit %s %d %s", place, (int)getpid(), path, COMMITS,
                   backend);
     dw_shell_good("cd %s && sed -n '/dwal-begin/,/dwal-end/p' trace > between && "
                   "committer=$(head -n 1 between | cut -d' ' -f1) && "
@@ -101,18 +102,76 @@ static void trace(const char *backend)
                   place);
 }
 
-static void lone_commit_is_one_pwritev2_and_nothing_else(void **state)
+/* The committer's calls and no others'; the other threads sleep. The maker looks at the clock once in a second, for writes that
+ * do not come back. */
+static void expect_calls(const char *wanted)
 {
-    (void)state;
-    trace("sync");
-    char wanted[64];
-    snprintf(wanted, sizeof wanted, "%d committer pwritev2\n", COMMITS);
     assert_string_equal(dw_shell_good("grep committer %s/calls | sort | uniq -c | sed 's/^ *//'", place), wanted);
-    /* The other threads sleep; the maker looks at the clock once in a second, for writes that do not come back. */
     const char *others = dw_shell_good("grep other %s/calls | grep -v futex | sort | uniq -c || true", place);
     assert_string_equal(others, "");
     unsigned long waits = strtoul(dw_shell_good("grep -c other %s/calls || true", place), NULL, 10);
     assert_true(waits <= 10);
+}
+
+static void lone_commit_is_one_pwritev2_and_nothing_else(void **state)
+{
+    (void)state;
+    char wanted[64], path[DW_TMPDIR_SIZE + 8];
+    snprintf(path, sizeof path, "%s/log", place);
+    trace(path, "sync");
+    snprintf(wanted, sizeof wanted, "%d committer pwritev2\n", COMMITS);
+    expect_calls(wanted);
+}
+
+/* ---- on a device: the queue's calls, made by the committer itself ---- */
+
+static char device[64]; /* a loop device, or "" */
+
+static int make_device(void **state)
+{
+    (void)state;
+    device[0] = '\0';
+    if (getuid() != 0 || !dw_shell_has("losetup"))
+        return 0;
+    const struct dw_shell *made = dw_shell("truncate -s 64M %s/image && losetup -f --show %s/image", place, place);
+    if (made->status == 0)
+        snprintf(device, sizeof device, "%.*s", (int)strcspn(made->output, "\n"), made->output);
+    return 0;
+}
+
+static int remove_device(void **state)
+{
+    (void)state;
+    if (device[0])
+        dw_shell("losetup -d %s", device);
+    dw_shell("rm -f %s/image", place);
+    return 0;
+}
+
+static void lone_commit_on_a_device_is_one_call_of_the_ring(void **state)
+{
+    (void)state;
+    char wanted[64];
+    if (!device[0] || !dw_place_has_queue("uring")) {
+        print_message("skipped: needs root, loop devices and io_uring\n");
+        skip();
+    }
+    trace(device, "uring");
+    snprintf(wanted, sizeof wanted, "%d committer io_uring_enter\n", COMMITS);
+    expect_calls(wanted);
+}
+
+static void lone_commit_on_a_device_is_two_calls_of_aio(void **state)
+{
+    (void)state;
+    char wanted[128];
+    if (!device[0] || !dw_place_has_queue("aio")) {
+        print_message("skipped: needs root, loop devices and aio\n");
+        skip();
+    }
+    trace(device, "aio");
+    snprintf(wanted, sizeof wanted, "%d committer io_getevents\n%d committer io_submit\n", COMMITS, COMMITS);
+    expect_calls(wanted);
 }
 
 static int set_up(void **state)
@@ -139,6 +198,8 @@ int main(int argument_count, char **arguments)
         return run_commits(arguments[2], strtoul(arguments[3], NULL, 10), arguments[4]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lone_commit_is_one_pwritev2_and_nothing_else),
+        cmocka_unit_test_setup_teardown(lone_commit_on_a_device_is_one_call_of_the_ring, make_device, remove_device),
+        cmocka_unit_test_setup_teardown(lone_commit_on_a_device_is_two_calls_of_aio, make_device, remove_device),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
