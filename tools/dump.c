@@ -40,6 +40,10 @@ static const char *kind_name(enum dwal_item_kind kind)
         return "table";
     case DWAL_ITEM_BLANK:
         return "blank";
+    case DWAL_ITEM_DEVICE:
+        return "device";
+    case DWAL_ITEM_SLOT:
+        return "slot";
     }
     return "unknown";
 }

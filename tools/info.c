@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <time.h>
 
+#include <dwal/device.h>
 #include <dwal/inspect.h>
 #include <dwal/probe.h>
 
 #include "tools/choice.h"
+#include "tools/device.h"
 #include "tools/json.h"
 #include "tools/layer.h"
 #include "tools/message.h"
@@ -53,7 +55,7 @@ static uint64_t memory_bound(const struct dwal_info *info)
     return dwal_memory_bound(&options, (uint64_t)info->volumes + info->blanks);
 }
 
-static void print_json(const struct dwal_info *info, const struct dwal_choice *choice)
+static void print_json(const struct dwal_info *info, const struct dwal_choice *choice, const char *path)
 {
     char text[40];
     struct dw_json json;
@@ -87,6 +89,7 @@ static void print_json(const struct dwal_info *info, const struct dwal_choice *c
     dw_json_number(&json, "feature_incompat", info->feature_incompat);
     if (choice)
         dw_choice_json(&json, choice);
+    (void)dw_device_print_json(path, &json); /* nothing in a directory */
     dw_json_end(&json);
 }
 
@@ -146,6 +149,21 @@ static void print_text(const struct dwal_info *info)
                          info->feature_compat, info->feature_ro_compat, info->feature_incompat);
 }
 
+/* The device alone. */
+static bool print_device(const char *path, bool is_json)
+{
+    if (!is_json)
+        return dw_device_print_text(path);
+    struct dwal_device device = {.size = sizeof device};
+    if (dwal_get_device(path, &device, NULL, NULL) != 0)
+        return false;
+    struct dw_json json;
+    dw_json_begin(&json);
+    bool is_done = dw_device_print_json(path, &json);
+    dw_json_end(&json);
+    return is_done;
+}
+
 static int run(int argument_count, char **arguments)
 {
     const char *path;
@@ -169,14 +187,18 @@ static int run(int argument_count, char **arguments)
     }
     struct dwal_info info = {.size = sizeof info};
     int result = dwal_get_info(path, &open, &info);
+    if ((result == DWAL_EARGUMENT || result == DWAL_ENOLOG) && print_device(path, is_json))
+        return DW_EXIT_GOOD; /* it holds no log, or several */
     if (result)
         return dw_message_library(path, result);
     struct dwal_choice choice = {.size = sizeof choice};
     bool has_choice = dwal_foresee_choice(path, &open, &choice) == 0;
-    if (is_json)
-        print_json(&info, has_choice ? &choice : NULL);
-    else
+    if (is_json) {
+        print_json(&info, has_choice ? &choice : NULL, path);
+    } else {
         print_text(&info);
+        (void)dw_device_print_text(path); /* nothing in a directory */
+    }
     if (!is_json && has_choice)
         print_choice(&choice);
     return DW_EXIT_GOOD;
@@ -188,7 +210,9 @@ const struct dw_command dw_command_info = {
     .arguments = "PATH [OPTION...]",
     .about =
         "Tell the facts of a log: identity, geometry, state, volumes, trim point. Reads only the superblock and the\n"
-        "volumes' headers; whether the log is sound is what `dwal verify` tells.",
+        "volumes' headers; whether the log is sound is what `dwal verify` tells. Of a device also its slots, their "
+        "wear,\n"
+        "and all logs that share it.",
     .examples = "  dwal info /var/lib/app/log\n"
                 "  dwal info /var/lib/app/log --json | jq .bytes_on_disk\n",
     .run = run,

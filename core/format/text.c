@@ -92,6 +92,9 @@ const char *dw_text_volume(const struct dw_volume_info *info, char *text, size_t
              predecessor_end_text(info->predecessor_end), info->cut, info->epoch, utc(info->claim_time).text,
              info->geometry.block_size, info->geometry.sector_size, info->geometry.volume_size,
              info->geometry.toc_length, info->in_flight_blocks);
+    size_t used = strlen(text);
+    if (info->slot != 0)
+        snprintf(text + used, size - used, " slot %" PRIu32 " uses %" PRIu64, info->slot - 1, info->slot_uses);
     return text;
 }
 
@@ -129,6 +132,39 @@ const char *dw_text_toc(const struct dw_toc_info *info, char *text, size_t size)
              (info->flags & DW_TOC_CUT) != 0 ? " CUT" : "", (info->flags & DW_TOC_SPILL) != 0 ? " SPILL" : "",
              (info->flags & DW_TOC_TABLE) != 0 ? " TABLE" : "", (info->flags & ~known) != 0 ? " unknown-flags" : "",
              utc(info->time_first).text, utc(info->time_last).text);
+    return text;
+}
+
+const char *dw_text_device(const struct dw_device_info *info, char *text, size_t size)
+{
+    dw_assert(size > 0);
+    char device_id[33];
+    snprintf(text, size,
+             "device superblock sequence %" PRIu64 " device %s version %" PRIu32 " device_size %" PRIu64
+             " slot_size %" PRIu64 " slots_at %" PRIu64 " slots %" PRIu32 " used %" PRIu32 " block_size %" PRIu32
+             " features %" PRIx32 "/%" PRIx32 "/%" PRIx32 " created %s written %s",
+             info->sequence, dw_text_log_id(info->device_id, device_id, sizeof device_id), info->format_version,
+             info->device_size, info->slot_size, info->slots_at, info->slot_count, info->slots_used, info->block_size,
+             info->feature_compat, info->feature_ro_compat, info->feature_incompat, utc(info->create_time).text,
+             utc(info->write_time).text);
+    for (size_t i = 0; i < DW_DEVICE_LOGS_MAX; i++) {
+        const struct dw_device_log_info *log = &info->logs[i];
+        size_t used = strlen(text);
+        if (log->state != DW_DEVICE_LOG_NONE)
+            snprintf(text + used, size - used, "; log %zu #%s%s quota %" PRIu32, i, log->name,
+                     log->state == DW_DEVICE_LOG_CREATING ? " CREATING" : "", log->quota);
+    }
+    return text;
+}
+
+const char *dw_text_slot(const struct dw_slot_info *info, char *text, size_t size)
+{
+    static const char *const states[] = {"unknown", "FREE", "FILLING", "BLANK"};
+    dw_assert(size > 0);
+    char log_id[33];
+    snprintf(text, size, "slot %" PRIu32 " %s uses %" PRIu64 " log %s", info->slot,
+             states[info->state <= DW_SLOT_STATE_BLANK ? info->state : 0], info->uses,
+             dw_text_log_id(info->log_id, log_id, sizeof log_id));
     return text;
 }
 

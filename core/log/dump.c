@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 #include "core/base/error.h"
 #include "core/format/text.h"
 #include "core/log/inspect.h"
+#include "core/log/path.h"
+#include "core/store/device_view.h"
 #include "core/store/names.h"
 
 void dw_dump_tell(struct dw_dump *dump, enum dwal_item_kind kind, uint64_t offset, uint64_t size, uint64_t lsn,
@@ -283,6 +286,32 @@ static const char *split_path(const char *path, char *directory, size_t size)
     return slash ? slash + 1 : path;
 }
 
+static void tell_device_item(void *context, const struct dw_store_device_item *item)
+{
+    dw_dump_tell(context, item->is_slot ? DWAL_ITEM_SLOT : DWAL_ITEM_DEVICE, item->offset, item->size, DWAL_NO_LSN,
+                 item->is_sound, "%s", item->text);
+}
+
+/* What the device says of itself, then its log as the directory that it would be. */
+static int dump_device(struct dw_dump *dump, const char *path)
+{
+    struct dw_disk *device;
+    int result = dw_path_open(path, DW_OPEN_READ, false, &device);
+    if (result)
+        return result;
+    dump->file = DW_DEVICE_NAME;
+    dump->number = DWAL_NO_VOLUME;
+    result = dw_store_list_device(device, tell_device_item, dump);
+    if (result == 0)
+        result = dw_device_view_open(device, &dump->disk);
+    if (result == 0) {
+        result = dump_disk(dump, NULL);
+        dump->disk->ops->close(dump->disk);
+    }
+    device->ops->close(device);
+    return result;
+}
+
 DW_EXPORT int dwal_dump(const char *path, const struct dwal_options *options, dwal_item_fn *fn, void *context)
 {
     if (!path || !path[0] || !fn)
@@ -290,6 +319,10 @@ DW_EXPORT int dwal_dump(const char *path, const struct dwal_options *options, dw
     struct dw_dump dump = {.fn = fn, .context = context};
     const char *only = NULL;
     bool is_unsafe = options && options->is_unsafe_buffered;
+    char node[PATH_MAX];
+    const char *name;
+    if (dw_path_is_device(path, node, &name))
+        return dump_device(&dump, path);
     int result;
     if (dw_disk_posix_open(path, is_unsafe, &dump.disk) == -ENOTDIR) {
         char directory[512];

@@ -71,7 +71,15 @@ DW_EXPORT int dwal_get_info(const char *path, const struct dwal_options *options
     if (result)
         return result;
     struct census census = {0};
-    (void)inspect.disk->ops->list(inspect.disk, count_name, &census);
+    struct dw_store_counts counts;
+    dw_store_get_counts(inspect.store, &counts);
+    if (inspect.disk->is_device) { /* it has slots in place of names */
+        census.blanks = counts.blanks_ready;
+        census.bytes = ((uint64_t)dw_store_volume_count(inspect.store) + census.blanks) *
+                       dw_store_superblock(inspect.store)->geometry.volume_size;
+    } else {
+        (void)inspect.disk->ops->list(inspect.disk, count_name, &census);
+    }
     fill_info(&inspect, &census, info);
     dw_inspect_close(&inspect);
     return 0;

@@ -18,8 +18,6 @@
 #include "alloc/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
-#include "core/base/error.h"
-#include "core/store/store.h"
 
 _Static_assert(DW_DEVICE_LOGS_MAX == DW_SLOTS_OWNERS_MAX, "every log is an owner");
 
@@ -32,7 +30,7 @@ static void close_places(struct dw_places *places)
     dw_free(device);
 }
 
-static int open_file(struct dw_device *device, unsigned flags)
+int dw_device_open_file(struct dw_device *device, unsigned flags)
 {
     if (device->file)
         return 0;
@@ -78,6 +76,8 @@ static int tell_place(struct dw_device *device, uint32_t slot, bool is_second, d
 {
     const struct dw_device_slot *note = &device->notes[slot].slot;
     struct dw_place place;
+    if (note->kind != DW_DEVICE_DAMAGED && !dw_device_is_ours(device, note))
+        return 0;
     place_of(device, slot, &place);
     switch (note->kind) {
     case DW_DEVICE_VOLUME:
@@ -88,7 +88,7 @@ static int tell_place(struct dw_device *device, uint32_t slot, bool is_second, d
         return fn(context, DW_PLACE_TEMPORARY, DW_VOLUME_NUMBER_NONE, place.name, &place);
     case DW_DEVICE_DAMAGED:
         return fn(context, DW_PLACE_STRANGER, DW_VOLUME_NUMBER_NONE, place.name, &place);
-    case DW_DEVICE_OTHER:
+    case DW_DEVICE_FREE:
         break;
     }
     return 0;
@@ -98,9 +98,11 @@ static int tell_place(struct dw_device *device, uint32_t slot, bool is_second, d
 static bool is_second_claim(const struct dw_device *device, uint32_t slot)
 {
     const struct dw_device_slot *note = &device->notes[slot].slot;
-    for (uint32_t i = 0; i < slot && note->kind == DW_DEVICE_VOLUME; i++)
-        if (device->notes[i].slot.kind == DW_DEVICE_VOLUME && device->notes[i].slot.number == note->number)
+    for (uint32_t i = 0; i < slot && note->kind == DW_DEVICE_VOLUME && dw_device_is_ours(device, note); i++) {
+        const struct dw_device_slot *other = &device->notes[i].slot;
+        if (other->kind == DW_DEVICE_VOLUME && other->owner == note->owner && other->number == note->number)
             return true;
+    }
     return false;
 }
 
@@ -126,7 +128,7 @@ static int list_places(struct dw_places *places, dw_place_fn *fn, void *context)
 {
     struct dw_device *device = dw_device_of(places);
     uint32_t log = device->log;
-    int result = open_file(device, DW_OPEN_WRITE);
+    int result = dw_device_open_file(device, DW_OPEN_WRITE);
     if (result == 0 && !device->is_locked && (device->is_scanned || !device->is_found))
         result = dw_device_super_load(device, false);
     if (result != 0 || !device->is_found)
@@ -184,7 +186,7 @@ static int find_superblock(struct dw_device *device, bool is_writing)
 static int super_open(struct dw_places *places, bool is_writing)
 {
     struct dw_device *device = dw_device_of(places);
-    int result = open_file(device, is_writing ? DW_OPEN_WRITE : DW_OPEN_READ);
+    int result = dw_device_open_file(device, is_writing ? DW_OPEN_WRITE : DW_OPEN_READ);
     return result == 0 ? find_superblock(device, is_writing) : result;
 }
 
@@ -356,28 +358,6 @@ static int make_begin(struct dw_places *places, struct dw_place *place, struct d
     place->head_size = (uint64_t)2 * device->info.block_size;
     *file = device->file;
     return 0;
-}
-
-int dw_store_look_at_device(struct dw_disk *disk, struct dw_store_device *found)
-{
-    struct dw_places *places;
-    *found = (struct dw_store_device){0};
-    int result = dw_places_device_open(disk, disk->part, &places);
-    if (result != 0)
-        return dw_fail(DWAL_EMEMORY, "no memory to look at %s", disk->path);
-    struct dw_device *device = dw_device_of(places);
-    result = open_file(device, DW_OPEN_READ);
-    if (result == 0)
-        result = dw_device_super_load(device, false);
-    if (result == 0 && device->is_found)
-        *found = (struct dw_store_device){
-            .is_dwal = true, .slot_size = device->info.slot_size, .block_size = device->info.block_size};
-    if (result != 0 && places->why[0] != '\0')
-        result = dw_fail(places->code, "%s", places->why);
-    else if (result != 0)
-        result = dw_fail_system(result, "%s cannot be read", disk->path);
-    dw_places_close(places);
-    return result;
 }
 
 static const struct dw_places_ops device_ops = {

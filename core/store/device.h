@@ -17,7 +17,7 @@
 #define DW_DEVICE_NO_LOG UINT32_MAX
 
 enum dw_device_kind {
-    DW_DEVICE_OTHER, /* free, or another log's */
+    DW_DEVICE_FREE,
     DW_DEVICE_VOLUME,
     DW_DEVICE_BLANK,
     DW_DEVICE_FILLING,
@@ -26,9 +26,9 @@ enum dw_device_kind {
 
 /* What the last look at a slot found. */
 struct dw_device_slot {
-    enum dw_device_kind kind; /* of ours, or OTHER, DAMAGED */
-    uint32_t owner;           /* index of a log, DW_SLOT_FREE, DW_SLOT_DAMAGED */
-    uint32_t number;          /* VOLUME */
+    enum dw_device_kind kind;
+    uint32_t owner;  /* index of a log, DW_SLOT_FREE, DW_SLOT_DAMAGED */
+    uint32_t number; /* VOLUME */
     uint64_t uses;
 };
 
@@ -72,6 +72,13 @@ static inline enum dw_lock_kind dw_device_pin_lock(uint32_t slot)
     return (enum dw_lock_kind)((uint32_t)DW_LOCK_FIRST + 1024 + slot);
 }
 
+static inline bool dw_device_is_ours(const struct dw_device *device, const struct dw_device_slot *slot)
+{
+    return device->log != DW_DEVICE_NO_LOG && slot->owner == device->log;
+}
+
+/* Open the one file, unless it is open. -errno. */
+DW_NODISCARD int dw_device_open_file(struct dw_device *device, unsigned flags);
 /* Say more than -errno can. Returns `result`. */
 int dw_device_explain(struct dw_device *device, int result, int code, const char *format, ...) DW_PRINTF(4, 5);
 

@@ -30,7 +30,7 @@ static void set_owner(const struct dw_device *device, const uint8_t log_id[16], 
 {
     uint32_t log = dw_device_log_by_id(device, log_id);
     found->owner = log == DW_DEVICE_NO_LOG ? DW_SLOT_FREE : log;
-    found->kind = log != DW_DEVICE_NO_LOG && log == device->log ? kind : DW_DEVICE_OTHER;
+    found->kind = log == DW_DEVICE_NO_LOG ? DW_DEVICE_FREE : kind;
 }
 
 static bool judge_header(const struct dw_device *device, uint32_t slot, const uint8_t *bytes,
@@ -41,7 +41,7 @@ static bool judge_header(const struct dw_device *device, uint32_t slot, const ui
         found->uses = info.uses;
         if (info.state == DW_SLOT_STATE_FREE) {
             found->owner = DW_SLOT_FREE;
-            found->kind = DW_DEVICE_OTHER;
+            found->kind = DW_DEVICE_FREE;
         } else {
             set_owner(device, info.log_id, kind_of_state(info.state), found);
         }
@@ -91,7 +91,7 @@ static void keep_headers(const struct dw_device *device, struct dw_device_note *
 {
     dw_free(note->headers);
     note->headers = NULL;
-    if (note->slot.kind != DW_DEVICE_VOLUME)
+    if (note->slot.kind != DW_DEVICE_VOLUME || !dw_device_is_ours(device, &note->slot))
         return;
     note->headers = dw_alloc((size_t)2 * DW_VOLUME_HEADER_SIZE);
     if (!note->headers)
@@ -208,7 +208,7 @@ int dw_device_scan_all(struct dw_device *device)
         dw_slots_set_owner(device->slots, i, device->info.logs[i].state == DW_DEVICE_LOG_READY,
                            device->info.logs[i].quota);
     for (uint32_t slot = device->info.slots_used; slot < device->note_count; slot++) {
-        device->notes[slot].slot = (struct dw_device_slot){.kind = DW_DEVICE_OTHER, .owner = DW_SLOT_FREE};
+        device->notes[slot].slot = (struct dw_device_slot){.kind = DW_DEVICE_FREE, .owner = DW_SLOT_FREE};
         dw_slots_set(device->slots, slot, DW_SLOT_FREE, 0);
     }
     result = dw_device_scan(device, 0, device->info.slots_used);
@@ -234,6 +234,6 @@ int dw_device_slot_write(struct dw_device *device, uint32_t slot, enum dw_slot_s
     struct dw_device_slot *note = &device->notes[slot].slot;
     note->uses = uses;
     note->owner = state == DW_SLOT_STATE_FREE ? DW_SLOT_FREE : device->log;
-    note->kind = state == DW_SLOT_STATE_FREE ? DW_DEVICE_OTHER : kind_of_state(state);
+    note->kind = state == DW_SLOT_STATE_FREE ? DW_DEVICE_FREE : kind_of_state(state);
     return 0;
 }

@@ -454,9 +454,8 @@ static int prepare_locked(struct dw_device *device, const struct dw_places_creat
 int dw_device_prepare(struct dw_places *places, const struct dw_places_creation *creation)
 {
     struct dw_device *device = dw_device_of(places);
-    struct dw_disk *disk = device->places.disk;
     /* Nobody looked at what is there before, when formatting is forced. */
-    int result = device->file ? 0 : disk->ops->open(disk, DW_DEVICE_NAME, DW_OPEN_WRITE, &device->file);
+    int result = dw_device_open_file(device, DW_OPEN_WRITE);
     if (result == 0)
         result = dw_device_admin_begin(device);
     if (result != 0)

@@ -14,6 +14,7 @@
 #ifndef DW_CORE_STORE_STORE_H
 #define DW_CORE_STORE_STORE_H
 
+#include <dwal/device.h>
 #include <dwal/dwal.h>
 #include <dwal/inspect.h>
 #include <stdatomic.h>
@@ -102,6 +103,18 @@ struct dw_store_device {
     uint32_t block_size;
 };
 DW_NODISCARD int dw_store_look_at_device(struct dw_disk *disk, struct dw_store_device *found);
+/* One structure of the device itself: a copy of its superblock, or what a slot's headers say. */
+struct dw_store_device_item {
+    bool is_slot;
+    uint64_t offset, size;
+    bool is_sound;
+    char text[600];
+};
+typedef void dw_store_device_item_fn(void *context, const struct dw_store_device_item *item);
+DW_NODISCARD int dw_store_list_device(struct dw_disk *disk, dw_store_device_item_fn *fn, void *context);
+/* All of it: who has which slots. Reads the superblock and the headers of all slots that were ever used. */
+DW_NODISCARD int dw_store_survey_device(struct dw_disk *disk, struct dwal_device *device, dwal_device_log_fn *fn,
+                                        void *context);
 
 /* ---- load: reads only, writes nothing, removes nothing ----
  * Reads the superblock's copies, lists the names, reads header (both copies at once) and TOC of each volume: two reads a

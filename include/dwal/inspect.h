@@ -99,11 +99,13 @@ enum dwal_item_kind {
     DWAL_ITEM_TOC,
     DWAL_ITEM_TABLE,
     DWAL_ITEM_BLANK,
+    DWAL_ITEM_DEVICE, /* a copy of a device's superblock */
+    DWAL_ITEM_SLOT,   /* what the header of one slot of a device says */
 };
 struct dwal_item {
     enum dwal_item_kind kind;
     char file[32];
-    uint64_t offset; /* byte in the file at which it starts */
+    uint64_t offset; /* byte in the file (of DEVICE and SLOT: of the device) at which it starts */
     uint64_t size;   /* bytes in the file */
     uint32_t volume;
     uint64_t lsn;   /* of blocks and records, else DWAL_NO_LSN */
@@ -112,8 +114,9 @@ struct dwal_item {
 };
 /* Return false to stop. */
 typedef bool dwal_item_fn(void *context, const struct dwal_item *item);
-/* `path`: a log's directory, or one volume file in it (its superblock is then looked for beside it; without one the
- * volume header's geometry is used and checksums that need the log's key are reported as unknown). */
+/* `path`: a log's directory; or a device (its own structures, then its log as the directory that it would be); or one volume
+ * file in a directory (its superblock is then looked for beside it; without one the volume header's geometry is used and
+ * checksums that need the log's key are reported as unknown). */
 int dwal_dump(const char *path, const struct dwal_options *options, dwal_item_fn *fn, void *context);
 
 /* Cut a log at `cut`, a record's start or end, after copying every file that will change to directory `save` (which must
