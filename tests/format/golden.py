@@ -77,6 +77,34 @@ def superblock(sequence, epoch, claimed, state, trim, clean_end, watermark, feat
     return b"dwalSUPR" + struct.pack("<I", crc(covered)) + covered
 
 
+DEVICE_ID = bytes(range(0xC0, 0xD0))
+
+
+def device(sequence, device_size, slot_size, slots_at, slot_count, slots_used, create_time, write_time, logs):
+    covered = struct.pack("<IQ", 1, sequence) + DEVICE_ID
+    covered += struct.pack("<QQQIII", device_size, slot_size, slots_at, slot_count, slots_used, BLOCK_SIZE)
+    covered += struct.pack("<IIIQQ", 1, 2, 4, create_time, write_time) + bytes(152)
+    for state, quota, log_id, name, time in logs:
+        covered += struct.pack("<II", state, quota) + log_id + name.ljust(32, b"\0") + struct.pack("<Q", time) + bytes(32)
+    covered += bytes(4096 - 12 - len(covered))
+    return b"dwalDEVS" + struct.pack("<I", crc(covered)) + covered
+
+
+def slot(index, log_id, state, uses):
+    covered = b"dwalSLOT" + struct.pack("<II", 1, index) + DEVICE_ID + log_id
+    covered += struct.pack("<IIQ", state, 0, uses) + bytes(56)
+    return bytes(4) + struct.pack("<I", crc(covered)) + covered
+
+
+def volume_in_slot(number, predecessor, in_flight_blocks, epoch, claim_time, slot_uses, slot_index):
+    covered = b"dwalVOLH" + struct.pack("<II", 1, number) + LOG_ID
+    covered += struct.pack("<IIQ", predecessor, 1, 0)
+    covered += struct.pack("<IIQI", BLOCK_SIZE, SECTOR_SIZE, VOLUME_SIZE, TOC_LENGTH)
+    covered += struct.pack("<IQQ", in_flight_blocks, epoch, claim_time)
+    covered += struct.pack("<QI", slot_uses, slot_index + 1) + bytes(20)
+    return tag(number) + struct.pack("<I", crc(covered)) + covered
+
+
 IMAGES = {
     "block": block(7, 7 * D + 3, 7 * D + 1, 4036, 1234, 0),
     "marker": block(7, 7 * D + 4, 7 * D + 4, 0, 0xFFFF, 1),
@@ -88,6 +116,12 @@ IMAGES = {
                1700000001000000002, 8 * D + 5, b"table!"),
     "superblock": superblock(9, 3, 8, 2, 5 * D * P, 0x1112131415161718, 8 * D, (1, 2, 4), 4, 1, 512, 0xFEEDBEEF, 7,
                              1600000000000000000, 1700000000999999999),
+    "device": device(6, 67108864, 1048576, 1048576, 62, 17, 1600000000000000000, 1700000000999999999,
+                     [(2, 0, LOG_ID, b"orders", 1600000000000000001),
+                      (1, 20, bytes(range(0xB0, 0xC0)), b"", 1600000000000000002)])[:256 + 2 * 96],
+    "slot_free": slot(3, bytes(16), 1, 41),
+    "slot_blank": slot(4, LOG_ID, 3, 42),
+    "volume_in_slot": volume_in_slot(8, 7, 512, 3, 1700000000123456790, 5, 12),
 }
 
 for name, image in IMAGES.items():
