@@ -12,7 +12,8 @@
 
 #include "tests/lib/shell.h"
 
-static const char *const headers[] = {"error", "dwal", "scan", "inspect", "probe", "raft", "indexed", "verifier", "backup"};
+static const char *const headers[] = {"error",  "dwal", "scan",    "inspect",  "probe",
+                                      "device", "raft", "indexed", "verifier", "backup"};
 
 static void compile_alone(const char *language, const char *standard, const char *compiler)
 {

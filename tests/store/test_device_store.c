@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc/alloc.h"
 #include "core/format/codec.h"
@@ -219,10 +220,13 @@ static void a_slot_of_another_log_is_filled_before_it_is_a_blank(void **state)
     dw_device_kit_append(b, 'b', 0, 133);
     struct dw_device_kit_logs logs;
     struct dwal_device device;
-    do
-        device = dw_device_kit_survey(&kit, &logs);
-    while (logs.logs[1].blanks == 0); /* one is wanted, and the maker is at work */
     must_close(b);
+    for (device = dw_device_kit_survey(&kit, &logs); logs.logs[1].blanks == 0;
+         device = dw_device_kit_survey(&kit, &logs)) { /* the maker was at work on one */
+        b = dw_device_kit_must_open(&kit, "b");
+        usleep(20000);
+        must_close(b);
+    }
     uint64_t slots_at = dw_device_kit_size(0) / 2;
     uint32_t blanks = 0;
     for (uint32_t slot = 0; slot < device.slots; slot++) {

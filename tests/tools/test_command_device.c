@@ -1,5 +1,5 @@
-/* test_command_device.c - every command on a block device, with sectors of 512 and of 4096 bytes; several logs on one; and
- * what `dwal init` refuses without changing a byte. Needs root and loop devices, else skips. */
+/* test_command_device.c - every command on a block device, with sectors of 512 and of 4096 bytes, and several logs on one.
+ * Needs root and loop devices, else skips. */
 #include "tests/tools/command.h"
 
 static char device[64]; /* of the running test; also $L */
@@ -140,35 +140,6 @@ static void refuses(const char *text, const char *command)
     good("sha256sum < $L | cmp - $T/before");
 }
 
-static void what_is_in_use_or_holds_something_is_refused(void **state)
-{
-    (void)state;
-    good("dd if=/dev/urandom of=$L bs=4096 count=1 seek=100 conv=notrunc 2>/dev/null");
-    refuses("left alone unless", "$D init $L");
-    good("dd if=/dev/zero of=$L bs=1M count=1 conv=notrunc 2>/dev/null");
-    if (!dw_shell_has("mkfs.ext4"))
-        return;
-    good("mkfs.ext4 -q -E lazy_itable_init=0 $L");
-    refuses("ext4", "$D init $L");
-    good("mkdir $T/mount && mount -o ro $L $T/mount");
-    refuses("", "$D init $L");
-    refuses("", "$D init $L --force");
-    expect(1, "", "$D append $L < /dev/null");
-    good("umount $T/mount");
-    expect(0, "destroys: ", "$D init $L --force --volume-size 256KiB");
-    expect(0, "CLEAN", "$D verify $L");
-}
-
-static void a_partition_table_is_refused(void **state)
-{
-    (void)state;
-    /* One partition of type 83, and the mark of a boot record. */
-    good("printf '\\000\\000\\002\\000\\203\\000\\000\\000\\010\\000\\000\\000\\000\\020\\000\\000' |"
-         " dd of=$L bs=1 seek=446 conv=notrunc 2>/dev/null && printf '\\125\\252' |"
-         " dd of=$L bs=1 seek=510 conv=notrunc 2>/dev/null");
-    refuses("partition", "$D init $L");
-}
-
 static void a_read_only_device_is_refused(void **state)
 {
     (void)state;
@@ -202,8 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_log_on_a_device_takes_every_command), TEST(a_torn_end_is_cut_and_repair_cuts_where_it_is_told),
         TEST(several_logs_live_on_one_device),       TEST(writers_of_one_device_in_several_processes_share_it),
-        TEST(a_reader_follows_a_writer_on_a_device), TEST(what_is_in_use_or_holds_something_is_refused),
-        TEST(a_partition_table_is_refused),          TEST(a_read_only_device_is_refused),
+        TEST(a_reader_follows_a_writer_on_a_device), TEST(a_read_only_device_is_refused),
         TEST(a_device_that_shrank_is_refused),
     };
     int failed = cmocka_run_group_tests_name("sectors of 512 bytes", tests, NULL, NULL);
