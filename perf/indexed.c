@@ -57,34 +57,30 @@ static double median(double *values, size_t count)
 
 /* ---- commit ---- */
 
-enum { COMMITS_A_ROUND = 100, ROUNDS_MAX = 1000 };
+enum { ROUNDS_MAX = 1000, PAIRS_A_ROUND = 50 };
 
-static double commit_round(dwal *log)
+/* One commit and one store, in turns: the machine is as busy for the one as for the other. */
+static void time_pair(dwal *base, dwal_indexed *indexed, uint64_t index, double times[2])
 {
     static char bytes[ENTRY_SIZE];
     struct iovec part = {bytes, sizeof bytes};
     struct dwal_entry entry = {.data = &part, .data_count = 1};
-    uint64_t begin = perf_now_ns();
-    for (int i = 0; i < COMMITS_A_ROUND; i++)
-        check(dwal_commit(log, &entry, NULL, NULL), "commit");
-    return (double)(perf_now_ns() - begin) / COMMITS_A_ROUND;
-}
-
-static double store_round(dwal_indexed *log, uint64_t *index)
-{
-    static char bytes[ENTRY_SIZE];
-    uint64_t begin = perf_now_ns();
-    for (int i = 0; i < COMMITS_A_ROUND; i++, ++*index) {
-        struct dwal_indexed_entry entry = {.index = *index, .data = bytes, .size = sizeof bytes};
-        check(dwal_indexed_store(log, &entry, 1), "store");
+    struct dwal_indexed_entry numbered = {.index = index, .data = bytes, .size = sizeof bytes};
+    for (uint64_t turn = 0; turn < 2; turn++) {
+        bool is_store = (index + turn) % 2;
+        uint64_t begin = perf_now_ns();
+        if (is_store)
+            check(dwal_indexed_store(indexed, &numbered, 1), "store");
+        else
+            check(dwal_commit(base, &entry, NULL, NULL), "commit");
+        times[is_store] = (double)(perf_now_ns() - begin);
     }
-    return (double)(perf_now_ns() - begin) / COMMITS_A_ROUND;
 }
 
 static void run_commit(const char *directory, size_t rounds)
 {
     const char *base_path = place(directory, "base"), *indexed_path = place(directory, "indexed");
-    static double ratios[ROUNDS_MAX], bases[ROUNDS_MAX], stores[ROUNDS_MAX];
+    static double ratios[ROUNDS_MAX], bases[ROUNDS_MAX], stores[ROUNDS_MAX], times[2][PAIRS_A_ROUND];
     dwal *base;
     dwal_indexed *indexed;
     uint64_t index = 1;
@@ -94,11 +90,14 @@ static void run_commit(const char *directory, size_t rounds)
     check(dwal_indexed_open(indexed_path, NULL, &indexed), "open");
     perf_sleep_ns(UINT64_C(6000000000)); /* the blanks of both are made */
     for (size_t round = 0; round < rounds; round++) {
-        if (round % 2 == 0)
-            bases[round] = commit_round(base);
-        stores[round] = store_round(indexed, &index);
-        if (round % 2 != 0)
-            bases[round] = commit_round(base);
+        for (size_t i = 0; i < PAIRS_A_ROUND; i++) {
+            double pair[2];
+            time_pair(base, indexed, index++, pair);
+            times[0][i] = pair[0];
+            times[1][i] = pair[1];
+        }
+        bases[round] = median(times[0], PAIRS_A_ROUND);
+        stores[round] = median(times[1], PAIRS_A_ROUND);
         ratios[round] = stores[round] / bases[round];
     }
     printf("{\"rounds\":%zu,\"base_us\":%.2f,\"store_us\":%.2f,\"ratio\":%.3f}\n", rounds, median(bases, rounds) / 1e3,
@@ -127,11 +126,18 @@ static void store_many(dwal_indexed *log, uint64_t from, uint64_t count, size_t 
     check(dwal_indexed_sync(log, end), "sync");
 }
 
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 static void run_get(const char *directory, size_t rounds)
 {
     enum { GETS = 20000, COUNT = 30000 };
     const char *path = place(directory, "indexed");
-    static double times[ROUNDS_MAX];
+    static double times[ROUNDS_MAX], cpu[ROUNDS_MAX];
     dwal_indexed *log;
     char buffer[ENTRY_SIZE];
     struct dwal_indexed_record record;
@@ -140,20 +146,22 @@ static void run_get(const char *directory, size_t rounds)
     store_many(log, 1, COUNT, ENTRY_SIZE);
     uint64_t random = 1;
     for (size_t round = 0; round < rounds; round++) {
-        uint64_t begin = perf_now_ns();
+        uint64_t begin = perf_now_ns(), cpu_begin = cpu_ns();
         for (int i = 0; i < GETS; i++) {
             random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
             check(dwal_indexed_get(log, 1 + (random >> 33) % COUNT, buffer, sizeof buffer, &record), "get");
         }
         times[round] = (double)(perf_now_ns() - begin) / GETS;
+        cpu[round] = (double)(cpu_ns() - cpu_begin) / GETS;
     }
     struct dwal_indexed_stats stats = {.size = sizeof stats};
     static struct dwal_stats base;
     base.size = sizeof base;
     check(dwal_indexed_get_stats(log, &stats), "stats");
     check(dwal_get_stats(dwal_indexed_base(log), &base), "stats");
-    printf("{\"rounds\":%zu,\"get_ns\":%.0f,\"cached\":%.3f,\"device_reads\":%" PRIu64 "}\n", rounds,
-           median(times, rounds), (double)stats.cached_reads / (double)stats.entries_read, base.device_reads);
+    printf("{\"rounds\":%zu,\"get_ns\":%.0f,\"get_cpu_ns\":%.0f,\"cached\":%.3f,\"device_reads\":%" PRIu64 "}\n",
+           rounds, median(times, rounds), median(cpu, rounds), (double)stats.cached_reads / (double)stats.entries_read,
+           base.device_reads);
     check(dwal_indexed_close(log), "close");
     remove_log(path);
 }
