@@ -18,6 +18,7 @@ static const struct checklist {
     const char *of;
 } checklists[] = {
     {'E', 29, "etcd's wal"},
+    {'R', 27, "raft-wal and its fork"},
 };
 
 /* A test function of this name, or a row of a table that names it. */

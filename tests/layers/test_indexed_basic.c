@@ -11,7 +11,7 @@ static int store_one(dwal_indexed *log, uint64_t index, const void *data, size_t
     return dwal_indexed_store(log, &entry, 1);
 }
 
-static void R06_an_empty_log_has_bounds_0_and_outside_is_none(void **state)
+static void R6_an_empty_log_has_bounds_0_and_outside_is_none(void **state)
 {
     (void)state;
     dwal_indexed *log = dw_indexed_kit_create();
@@ -29,7 +29,7 @@ static void R06_an_empty_log_has_bounds_0_and_outside_is_none(void **state)
 }
 
 /* The original checks the length only when it reads: what it acknowledged it cannot give back. */
-static void R06_an_entry_above_the_limit_is_refused_at_store(void **state)
+static void R6_an_entry_above_the_limit_is_refused_at_store(void **state)
 {
     (void)state;
     size_t size = DWAL_INDEXED_ENTRY_SIZE_MAX;
@@ -56,7 +56,7 @@ static void R06_an_entry_above_the_limit_is_refused_at_store(void **state)
     free(buffer);
 }
 
-static void R06_after_stop_every_call_says_closed_and_stop_twice_is_fine(void **state)
+static void R6_after_stop_every_call_says_closed_and_stop_twice_is_fine(void **state)
 {
     (void)state;
     dwal_indexed *log = dw_indexed_kit_create();
@@ -88,7 +88,7 @@ static void R06_after_stop_every_call_says_closed_and_stop_twice_is_fine(void **
     assert_int_equal(dwal_indexed_close(NULL), 0);
 }
 
-static void R07_the_first_store_may_be_anywhere_but_not_at_0(void **state)
+static void R7_the_first_store_may_be_anywhere_but_not_at_0(void **state)
 {
     (void)state;
     dwal_indexed *log = dw_indexed_kit_create();
@@ -103,7 +103,7 @@ static void R07_the_first_store_may_be_anywhere_but_not_at_0(void **state)
     dw_indexed_kit_close(log);
 }
 
-static void R07_gaps_are_refused_with_the_index_that_is_due(void **state)
+static void R7_gaps_are_refused_with_the_index_that_is_due(void **state)
 {
     (void)state;
     dwal_indexed *log = dw_indexed_kit_create();
@@ -124,7 +124,7 @@ static void R07_gaps_are_refused_with_the_index_that_is_due(void **state)
     dw_indexed_kit_close(log);
 }
 
-static void R07_one_sync_for_a_batch(void **state)
+static void R7_one_sync_for_a_batch(void **state)
 {
     (void)state;
     static struct dwal_stats before, after;
@@ -351,12 +351,12 @@ static void appended_entries_are_seen_when_somebody_synced_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        DW_LOG_KIT_TEST(R06_an_empty_log_has_bounds_0_and_outside_is_none),
-        DW_LOG_KIT_TEST(R06_an_entry_above_the_limit_is_refused_at_store),
-        DW_LOG_KIT_TEST(R06_after_stop_every_call_says_closed_and_stop_twice_is_fine),
-        DW_LOG_KIT_TEST(R07_the_first_store_may_be_anywhere_but_not_at_0),
-        DW_LOG_KIT_TEST(R07_gaps_are_refused_with_the_index_that_is_due),
-        DW_LOG_KIT_TEST(R07_one_sync_for_a_batch),
+        DW_LOG_KIT_TEST(R6_an_empty_log_has_bounds_0_and_outside_is_none),
+        DW_LOG_KIT_TEST(R6_an_entry_above_the_limit_is_refused_at_store),
+        DW_LOG_KIT_TEST(R6_after_stop_every_call_says_closed_and_stop_twice_is_fine),
+        DW_LOG_KIT_TEST(R7_the_first_store_may_be_anywhere_but_not_at_0),
+        DW_LOG_KIT_TEST(R7_gaps_are_refused_with_the_index_that_is_due),
+        DW_LOG_KIT_TEST(R7_one_sync_for_a_batch),
         DW_LOG_KIT_TEST(R14_truncate_front_moves_the_first_index),
         DW_LOG_KIT_TEST(R14_beyond_the_last_the_log_is_empty_and_goes_on_anywhere),
         DW_LOG_KIT_TEST(R15_truncate_back_moves_the_last_index),
