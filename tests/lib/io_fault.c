@@ -55,6 +55,7 @@ struct dw_fault_verdict dw_fault_meet(struct dw_fault_disk *disk, enum dw_fault_
             .error = rule->error == 0 && !is_short_read ? -EIO : rule->error,
             .bytes = rule->bytes,
             .reaps = rule->reaps,
+            .device_status = rule->device_status,
         };
         disk->fired++;
     }

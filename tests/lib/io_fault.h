@@ -64,6 +64,7 @@ struct dw_fault_rule {
     int error;              /* negative errno; 0 means -EIO, except as said at HALF_WAY */
     size_t bytes;           /* HALF_WAY */
     uint32_t reaps;         /* LATE */
+    uint32_t device_status; /* QUEUE_WRITE with an error: what the device said, too */
     const char *name_start; /* only calls on names and files that start so; NULL: all. Must outlive the rule */
 };
 

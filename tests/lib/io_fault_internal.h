@@ -38,6 +38,7 @@ struct dw_fault_verdict {
     int error;
     size_t bytes;
     uint32_t reaps;
+    uint32_t device_status;
 };
 
 /* Count the call, show it to the watcher, find its rule. */

@@ -67,6 +67,7 @@ static void fault_submit(struct dw_queue *base, struct dw_request *outer)
     if (verdict.is_fault && verdict.action == DW_FAULT_HALF_WAY)
         moved = dw_min_size(moved, (size_t)dw_align_down(verdict.bytes, file->base.alignment));
     if (moved == 0) {
+        outer->device_status = verdict.device_status;
         make_ready(queue, outer, verdict.error);
         return;
     }

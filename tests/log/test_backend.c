@@ -16,6 +16,7 @@
 #include "core/log/log.h"
 #include "tests/lib/io_place.h"
 #include "tests/lib/log_kit.h"
+#include "tests/lib/shell.h"
 #include "tests/lib/system_script.h"
 
 enum { ACKNOWLEDGED_FD = 100 };
@@ -132,6 +133,27 @@ static void commit_until_killed(int acknowledged)
     }
 }
 
+/* A device that is opened as a user opens it, who names nothing: measured, where that is possible, without what is forbidden. */
+static void live_on_device(bool is_aio_forbidden)
+{
+    struct dwal_options options = dw_log_kit_options();
+    dw_log_kit_backend = options.backend = NULL;
+    if (dwal_create(dw_log_kit_path, &options) < 0)
+        fail_msg("create: %s", dwal_last_error()->text);
+    for (uint64_t i = 0; i < 2; i++) {
+        const char *why = NULL;
+        dwal *log = dw_log_kit_open_with(&options);
+        const char *backend = dwal_backend(log, &why);
+        print_message("%s: %s\n", backend, why);
+        assert_string_not_equal(backend, "uring");
+        if (is_aio_forbidden)
+            assert_string_equal(backend, "sync");
+        dw_log_kit_append(log, i * 500, (i + 1) * 500);
+        dw_log_kit_check(log, 0, (i + 1) * 500);
+        assert_int_equal(dwal_close(log), 0);
+    }
+}
+
 static void run_child(void **state)
 {
     char **arguments = *state;
@@ -141,6 +163,10 @@ static void run_child(void **state)
     forbid(error, is_aio_too);
     if (strcmp(arguments[1], "kill") == 0)
         commit_until_killed(ACKNOWLEDGED_FD);
+    if (strcmp(arguments[1], "device") == 0) {
+        live_on_device(is_aio_too);
+        return;
+    }
     live(is_aio_too || !dw_place_has_queue("aio") ? "sync" : "aio");
     refuse_names(is_aio_too);
 }
@@ -211,6 +237,28 @@ static void nothing_acknowledged_is_lost_by_a_kill_where_calls_are_forbidden(voi
     assert_true(count >= last + 1);
     dw_log_kit_check(log, 0, count);
     assert_int_equal(dwal_close(log), 0);
+}
+
+static void a_device_is_opened_where_calls_are_forbidden(void **state)
+{
+    const char *which = *state;
+    int status = -1;
+    const struct dw_shell *made = getuid() == 0 && dw_shell_has("losetup")
+                                      ? dw_shell("truncate -s 64M %s/image && losetup -f --show %s/image",
+                                                 dw_log_kit_directory, dw_log_kit_directory)
+                                      : NULL;
+    if (!made || made->status != 0) {
+        print_message("skipped: needs root and loop devices\n");
+        skip();
+    }
+    snprintf(dw_log_kit_path, sizeof dw_log_kit_path, "%.*s", (int)strcspn(made->output, "\n"), made->output);
+    setenv("DWAL_CACHE_DIR", dw_log_kit_directory, 1);
+    unsetenv("DWAL_BACKEND");
+    pid_t pid = start_child("device", EPERM, which, -1);
+    pid_t ended = waitpid(pid, &status, 0);
+    dw_shell("losetup -d %s", dw_log_kit_path);
+    assert_int_equal(ended, pid);
+    assert_int_equal(status, 0);
 }
 
 /* ---- without a filter --------------------------------------------------------------------------------------------- */
@@ -296,6 +344,8 @@ int main(int argument_count, char **arguments)
         FORBIDDEN(a_log_lives_where_calls_are_forbidden, "both"),
         FORBIDDEN(nothing_acknowledged_is_lost_by_a_kill_where_calls_are_forbidden, "uring"),
         FORBIDDEN(nothing_acknowledged_is_lost_by_a_kill_where_calls_are_forbidden, "both"),
+        FORBIDDEN(a_device_is_opened_where_calls_are_forbidden, "uring"),
+        FORBIDDEN(a_device_is_opened_where_calls_are_forbidden, "both"),
     };
     return failed + cmocka_run_group_tests(forbidden, NULL, NULL);
 }

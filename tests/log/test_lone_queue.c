@@ -121,11 +121,13 @@ static void a_lone_write_that_fails_stops_the_log(void **state)
     commit_numbered(log, 0, 10);
     struct iovec part;
     struct dwal_entry entry = dw_log_kit_entry("lost", 4, &part);
-    dw_fault_add(disk, &(struct dw_fault_rule){.kinds = DW_FAULT_QUEUE_WRITE, .at = 1, .error = -ENODATA});
+    dw_fault_add(disk, &(struct dw_fault_rule){
+                           .kinds = DW_FAULT_QUEUE_WRITE, .at = 1, .error = -ENODATA, .device_status = 0x280});
     assert_int_equal(dwal_commit(log, &entry, NULL, NULL), DWAL_EFAILED);
     struct dwal_error cause;
     assert_int_equal(dwal_failure(log, &cause), DWAL_EDEVICE);
     assert_int_equal(cause.system_code, ENODATA);
+    assert_non_null(strstr(cause.text, "NVMe status 0x280"));
     uint64_t written = dw_fault_count(disk, DW_FAULT_ANY_WRITE);
     assert_int_equal(dwal_commit(log, &entry, NULL, NULL), DWAL_EFAILED);
     assert_int_equal(dw_fault_count(disk, DW_FAULT_ANY_WRITE), written);
