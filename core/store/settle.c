@@ -267,6 +267,9 @@ int dw_store_settle(struct dw_store *store, const struct dw_settlement *settleme
     dw_assert(store->is_locked);
     dw_assert(!store->is_settled);
     struct decision decision = {0};
+    if (store->superblock.epoch == UINT64_MAX || store->superblock.sequence == UINT64_MAX)
+        return dw_fail(DWAL_EEXHAUSTED, "the epochs or superblock sequences of the log in %s are used up",
+                       store->disk->path);
     int result = sync_what_was_read(store, settlement);
     if (result == 0)
         result = write_tocs(store, settlement);

@@ -161,6 +161,8 @@ int dw_superblock_write(struct dw_store *store, struct dw_superblock_info *info)
 {
     const struct dw_places_ops *ops = store->places->ops;
     uint32_t block_size = info->geometry.block_size;
+    if (store->superblock.sequence == UINT64_MAX) /* it would look like the oldest of all */
+        return dw_fail(DWAL_EEXHAUSTED, "the superblock sequences of the log in %s are used up", store->disk->path);
     info->sequence = store->superblock.sequence + 1;
     info->write_time = dw_store_realtime(store);
     info->in_flight_blocks = store->options.in_flight_blocks;

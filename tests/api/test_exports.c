@@ -46,12 +46,28 @@ static void shared_library_needs_no_second_malloc_and_no_text_relocation(void **
     assert_non_null(strstr(output, "BIND_NOW"));
 }
 
+static void what_is_installed_is_hardened(void **state)
+{
+    (void)state;
+    const char *build = dw_shell_setting("DWAL_BUILD");
+    const char *const files[] = {"libdwal.so", "dwal"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        const char *output = dw_shell_good("readelf -ld %s/%s", build, files[i]);
+        assert_non_null(strstr(output, "GNU_RELRO"));
+        assert_non_null(strstr(output, "BIND_NOW"));
+        assert_non_null(strstr(output, "DYN (")); /* position independent, the command too */
+        dw_shell_good("readelf -lW %s/%s | grep GNU_STACK | grep -q ' RW '", build, files[i]);
+        dw_shell_good("nm -D %s/%s | grep -q __stack_chk_fail", build, files[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shared_library_exports_the_map_and_nothing_else),
         cmocka_unit_test(shared_library_names_its_version),
         cmocka_unit_test(shared_library_needs_no_second_malloc_and_no_text_relocation),
+        cmocka_unit_test(what_is_installed_is_hardened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,6 +19,7 @@
 
 #include "alloc/alloc.h"
 #include "tests/lib/log_kit.h"
+#include "tests/lib/shell.h"
 
 static atomic_ulong libc_count;
 
@@ -116,17 +118,16 @@ static void write_volumes(dwal *log, uint64_t count)
     fail_msg("the maker did not follow");
 }
 
-static void writing_allocates_nothing_between_open_and_close(void **state)
+static void write_and_count(const char *path)
 {
-    (void)state;
     struct dwal_options options = dw_log_kit_options();
     options.toc_length = 4096;
     options.table = write_table;
     options.table_keep = 1000;
     options.backend = dw_log_kit_backend;
-    need(dwal_create(dw_log_kit_path, &options));
+    need(dwal_create(path, &options));
     dwal *log = NULL;
-    need(dwal_open(dw_log_kit_path, &options, &log));
+    need(dwal_open(path, &options, &log));
     uint64_t ours = dw_alloc_count();
     unsigned long libc = atomic_load(&libc_count);
     write_volumes(log, 12);
@@ -141,6 +142,32 @@ static void writing_allocates_nothing_between_open_and_close(void **state)
     need(dwal_close(log));
 }
 
+static void writing_allocates_nothing_between_open_and_close(void **state)
+{
+    (void)state;
+    write_and_count(dw_log_kit_path);
+}
+
+static void nor_does_it_on_a_device(void **state)
+{
+    (void)state;
+    static char device[64];
+    const struct dw_shell *made = dw_shell(
+        "test $(id -u) = 0 && cd %s && truncate -s 32M image && losetup -f --show image", dw_log_kit_directory);
+    if (made->status != 0) {
+        print_message("skipped: needs root and loop devices\n");
+        skip();
+    }
+    snprintf(device, sizeof device, "%.*s", (int)strcspn(made->output, "\n"), made->output);
+    write_and_count(device);
+}
+
+static int detach(void **state)
+{
+    dw_shell("for d in $(losetup -j %s/image | cut -d: -f1); do losetup -d $d; done", dw_log_kit_directory);
+    return dw_log_kit_tear_down(state);
+}
+
 int main(void)
 {
 #ifndef DW_SANITIZED
@@ -150,6 +177,9 @@ int main(void)
         return 1;
     }
 #endif
-    const struct CMUnitTest tests[] = {DW_LOG_KIT_TEST(writing_allocates_nothing_between_open_and_close)};
+    const struct CMUnitTest tests[] = {
+        DW_LOG_KIT_TEST(writing_allocates_nothing_between_open_and_close),
+        cmocka_unit_test_setup_teardown(nor_does_it_on_a_device, dw_log_kit_set_up, detach),
+    };
     return DW_LOG_KIT_RUN(tests);
 }

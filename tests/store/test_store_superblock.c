@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "alloc/alloc.h"
 #include "io/sim.h"
 #include "tests/lib/store_kit.h"
 
@@ -261,6 +262,43 @@ static void the_slots_are_written_in_turn_first_copy_then_second(void **state)
     drop(&subject);
 }
 
+/* All four copies, as if they had been written with this epoch and sequence. */
+static void rewrite(struct subject *subject, uint64_t epoch, uint64_t sequence)
+{
+    assert_int_equal(dw_kit_load(&subject->kit), 0);
+    struct dw_superblock_info info = *dw_store_superblock(subject->kit.store);
+    dw_kit_abandon(&subject->kit);
+    struct dw_file *file;
+    assert_int_equal(subject->disk->ops->open(subject->disk, "dwal.super", DW_OPEN_WRITE, &file), 0);
+    uint8_t *block = dw_alloc_io(4096, 4096);
+    info.epoch = epoch;
+    for (uint32_t copy = 0; copy < 4; copy++) {
+        info.sequence = (copy & 1) == (sequence & 1) ? sequence : sequence - 1;
+        dw_superblock_encode(&info, block);
+        assert_int_equal(dw_file_write_durable(file, block, 4096, (uint64_t)copy * 4096), 0);
+    }
+    dw_free_io(block);
+    dw_file_close(file);
+}
+
+static void epochs_and_sequences_end_rather_than_wrap(void **state)
+{
+    (void)state;
+    const uint64_t ends[][2] = {{UINT64_MAX, 7}, {3, UINT64_MAX}};
+    for (size_t i = 0; i < DW_COUNT_OF(ends); i++) {
+        struct subject subject;
+        make(&subject);
+        rewrite(&subject, ends[i][0], ends[i][1]);
+        assert_int_equal(dw_kit_load(&subject.kit), 0);
+        assert_int_equal(dw_store_superblock(subject.kit.store)->sequence, ends[i][1]);
+        assert_int_equal(dw_kit_recover(&subject.kit, false), DWAL_EEXHAUSTED);
+        dw_kit_abandon(&subject.kit);
+        assert_int_equal(dw_kit_load(&subject.kit), 0); /* it can still be read, and nothing was written */
+        assert_int_equal(dw_store_superblock(subject.kit.store)->sequence, ends[i][1]);
+        drop(&subject);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_newer_format_in_one_slot_is_refused),
         cmocka_unit_test(a_superblock_in_the_wrong_slot_is_not_believed),
         cmocka_unit_test(the_slots_are_written_in_turn_first_copy_then_second),
+        cmocka_unit_test(epochs_and_sequences_end_rather_than_wrap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
