@@ -85,11 +85,10 @@ static int measure(struct dw_bench_run *run, const struct asked *asked)
 
 static int run_bench(int argument_count, char **arguments)
 {
-    static const char *const backends[] = {NULL, "sync", "uring", "aio"};
+    static const char *const backends[] = {NULL, "sync", "uring", "aio", "nvme"};
     static struct dw_bench_run run; /* too large for a stack */
     dw_bench_run_init(&run);
     run.target.file_size = UINT64_C(256) << 20;
-    run.target.volume_size = UINT64_C(64) << 20;
     struct asked asked = {.slowest = 5};
     const char *trace = NULL;
     int backend = -1;
@@ -109,7 +108,7 @@ static int run_bench(int argument_count, char **arguments)
         DW_TEXT("plan", &asked.plan, "FILE", "sections of loads to measure in one run; see dwal(1)"),
         DW_SIZE("file-size", &run.target.file_size, "SIZE", 4 << 20, 1ull << 44, "of the bare file; default 256MiB"),
         DW_SIZE("volume-size", &run.target.volume_size, "SIZE", 1, 0, "of the log's volumes; default 64MiB"),
-        DW_CHOICE("backend", &backend, "NAME", "sync|uring|aio", "of the log; default: chosen when it is opened"),
+        DW_CHOICE("backend", &backend, "NAME", "sync|uring|aio|nvme", "of the log; default: chosen when it is opened"),
         DW_NUMBER("slowest", &asked.slowest, "N", 0, DW_BENCH_SLOWEST, "list so many of the slowest; default 5"),
         DW_NUMBER("seed", &run.seed, "N", 0, 0, "of arrivals and mixes; default 1"),
         DW_TEXT("json", &asked.json, "FILE", "all results; -: standard output, instead of the text"),

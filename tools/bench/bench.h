@@ -61,6 +61,7 @@ struct dw_bench_op {
     uint32_t entry_sizes[DW_BENCH_BATCH_MAX];
     uint32_t entry_count;
     uint32_t slot;          /* 0..outstanding-1: room of its own in the engine */
+    bool is_crossing;       /* by the engine: its last byte lies in another volume than that of the one before */
     uint32_t payload_shift; /* by how many pages it looks into the random payload */
     int result;             /* 0, a dwal code or -errno */
     struct dw_bench_op *next;
@@ -126,6 +127,7 @@ struct dw_bench_slow {
 struct dw_bench_record {
     struct dw_bench_histogram issue;    /* from the real start to durable */
     struct dw_bench_histogram intended; /* from the intended start to durable; open loops only */
+    struct dw_bench_histogram crossing; /* of `issue`: those that were the first of their lane in a new volume */
     uint64_t bytes, entries;
     uint32_t heat[DW_BENCH_COLUMNS][DW_BENCH_ROWS];
     struct {

@@ -33,12 +33,14 @@ struct times {
 };
 struct state {
     dwal *log;
+    uint64_t volume_lsns; /* lsns of one volume */
     _Atomic uint64_t head;
     struct times times[TIMES];
 };
 struct lane {
     struct dw_bench_engine *engine;
     dwal *log;
+    uint64_t volume;                    /* of the last operation; UINT64_MAX: none yet */
     uint32_t outstanding, first, count; /* queue[first..first+count), round the array, in order of lsn */
     struct queued {
         struct dw_bench_op *op;
@@ -148,6 +150,11 @@ static bool issue(void *given, struct dw_bench_op *op, const uint8_t *payload)
     struct state *state = lane->engine->state;
     uint64_t end = 0;
     op->result = append(lane, op, payload, &end);
+    if (op->result == 0) {
+        uint64_t volume = (end - 1) / state->volume_lsns;
+        op->is_crossing = lane->volume != UINT64_MAX && volume != lane->volume;
+        lane->volume = volume;
+    }
     if (op->result == 0 && lane->outstanding == 1)
         op->result = dwal_sync(lane->log, end);
     if (op->result < 0 || lane->outstanding == 1) {
@@ -212,6 +219,7 @@ static int open_engine(struct dw_bench_engine *engine)
     if (target->is_log_made) {
         struct dwal_options create = options;
         create.volume_size = target->volume_size;
+        create.is_forced = target->kind == DW_BENCH_AT_DEVICE && target->may_destroy;
         result = dwal_create(target->log_path, &create);
     }
     options.backend = target->backend;
@@ -225,6 +233,13 @@ static int open_engine(struct dw_bench_engine *engine)
         return result;
     }
     engine->state = state;
+    struct dwal_info info = {.size = sizeof info};
+    if (dwal_get_info(target->log_path, &options, &info) == 0)
+        state->volume_lsns = (uint64_t)info.payload_size * info.data_blocks;
+    if (state->volume_lsns == 0)
+        state->volume_lsns = UINT64_MAX; /* then nothing crosses */
+    const char *backend = dwal_backend(state->log, NULL);
+    (void)snprintf(target->log_backend, sizeof target->log_backend, "%s", backend ? backend : "unknown");
     return 0;
 }
 
@@ -246,6 +261,7 @@ static int open_lane(struct dw_bench_engine *engine, uint32_t outstanding, void 
     lane->engine = engine;
     lane->log = ((struct state *)engine->state)->log;
     lane->outstanding = outstanding;
+    lane->volume = UINT64_MAX;
     *made = lane;
     return 0;
 }

@@ -81,6 +81,7 @@ static struct dw_bench_op *prepare(struct dw_bench_lane *lane)
     lane->free_ops = op->next;
     op->next = NULL;
     op->result = 0;
+    op->is_crossing = false;
     op->bytes = 0;
     op->entry_count = lane->load->batch;
     for (uint32_t i = 0; i < op->entry_count; i++) {
@@ -129,6 +130,8 @@ static void record(struct dw_bench_lane *lane, struct dw_bench_op *op)
     dw_bench_record(&record->issue, from_issue_ns);
     if (lane->load->rate > 0)
         dw_bench_record(&record->intended, latency_ns);
+    if (__builtin_expect(op->is_crossing, 0))
+        dw_bench_record(&record->crossing, from_issue_ns);
     uint32_t row = dw_bench_bucket_of(latency_ns) >> DW_BENCH_ROW_SHIFT;
     record->heat[column_of(lane, op->intended_ns)][row]++;
     record->rows[row].count++;

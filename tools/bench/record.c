@@ -47,6 +47,7 @@ void dw_bench_record_clear(struct dw_bench_record *record)
 {
     dw_bench_histogram_clear(&record->issue);
     dw_bench_histogram_clear(&record->intended);
+    dw_bench_histogram_clear(&record->crossing);
     memset(record->heat, 0, sizeof record->heat);
     memset(record->rows, 0, sizeof record->rows);
     memset(record->slow, 0, sizeof record->slow);
@@ -75,6 +76,7 @@ void dw_bench_record_merge(struct dw_bench_record *total, const struct dw_bench_
 {
     dw_bench_histogram_merge(&total->issue, &part->issue);
     dw_bench_histogram_merge(&total->intended, &part->intended);
+    dw_bench_histogram_merge(&total->crossing, &part->crossing);
     total->bytes += part->bytes;
     total->entries += part->entries;
     for (uint32_t column = 0; column < DW_BENCH_COLUMNS; column++)

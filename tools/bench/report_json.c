@@ -236,6 +236,7 @@ static void put_contender(struct out *out, const struct dw_bench_run *run, const
     put_text(out, "section", contender->group);
     put_text(out, "engine", contender->engine->ops->name);
     put_load(out, &contender->load);
+    put_text(out, "backend", contender->engine->ops->is_log ? run->target.log_backend : contender->engine->ops->name);
     put_bool(out, "is_baseline", run->has_baseline && contender == run->contenders[run->baseline]);
     if (contender->failure)
         put_text(out, "failure", contender->failure_text);
@@ -250,6 +251,7 @@ static void put_contender(struct out *out, const struct dw_bench_run *run, const
         put_histogram(out, "intended_to_durable", &contender->record.intended);
     else
         put_null(out, "intended_to_durable");
+    put_histogram(out, "first_in_new_volume", &contender->record.crossing);
     put_rounds(out, contender);
     put_ratios(out, run, contender);
     put_shares(out, &contender->record);

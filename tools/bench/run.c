@@ -103,12 +103,16 @@ static bool is_possible(const struct dw_bench_run *run, struct dw_bench_engine *
 {
     const struct dw_bench_target *target = &run->target;
     bool is_nvme = engine->ops == &dw_bench_engine_nvme;
-    if (engine->ops->is_log ? target->has_log : is_nvme ? target->kind == DW_BENCH_AT_GENERIC : target->has_bare)
+    if (engine->ops->is_log ? target->has_log : is_nvme ? target->generic_path[0] != 0 : target->has_bare)
         return true;
-    (void)snprintf(engine->why, sizeof engine->why, "%s",
-                   engine->ops->is_log ? "the log needs a directory"
-                   : is_nvme           ? "it needs a generic NVMe device, /dev/ng..."
-                                       : "bare writes need a directory, a file or a block device");
+    const char *why = "bare writes need a directory, a file or a block device";
+    if (engine->ops->is_log && target->kind == DW_BENCH_AT_DEVICE)
+        why = "on a device the log and bare writes would overwrite each other; --engines dwal measures it alone";
+    else if (engine->ops->is_log)
+        why = "the log needs a directory or a device";
+    else if (is_nvme)
+        why = "it needs an NVMe namespace, /dev/nvme... or /dev/ng...";
+    (void)snprintf(engine->why, sizeof engine->why, "%s", why);
     return false;
 }
 
@@ -171,12 +175,15 @@ static void choose_baseline(struct dw_bench_run *run)
 
 int dw_bench_run_open(struct dw_bench_run *run, bool may_drop)
 {
-    if (dw_bench_target_open(&run->target) != 0)
-        return -1;
-    const char *place = run->target.scratch[0] ? run->target.scratch : run->target.path;
     bool wants_bare = false;
     for (uint32_t i = 0; i < run->contender_count; i++)
         wants_bare |= !run->contenders[i]->engine->ops->is_log;
+    run->target.is_log_alone = !wants_bare;
+    if (dw_bench_target_open(&run->target) != 0)
+        return -1;
+    const char *place = run->target.scratch[0] ? run->target.scratch : run->target.path;
+    if (run->target.kind == DW_BENCH_AT_DEVICE)
+        place = run->target.bare_path;
     if (dw_bench_target_prepare(&run->target, wants_bare) != 0)
         return -1;
     dw_bench_machine_look(&run->machine, place);

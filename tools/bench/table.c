@@ -72,23 +72,6 @@ static int label_width(const struct dw_bench_run *run)
     return (int)width;
 }
 
-static void print_row(const char *label, int width, const struct dw_bench_histogram *latency, double rate,
-                      double cpu_ns)
-{
-    char text[16];
-    dw_output_format("%-*s %10.0f", width, label, rate);
-    for (uint32_t i = 0; i < DW_BENCH_PERCENTS; i++) {
-        bool is_firm = dw_bench_is_firm(latency, dw_bench_percents[i]);
-        dw_output_format(" %s%8s%s%s", is_firm ? "" : dw_message_colour(STDOUT_FILENO, DW_COLOUR_FAINT),
-                         dw_bench_time_text(text, (double)dw_bench_percentile(latency, dw_bench_percents[i])),
-                         is_firm ? " " : "?", is_firm ? "" : dw_message_colour(STDOUT_FILENO, DW_COLOUR_NONE));
-    }
-    dw_output_format(" %10" PRIu64, dw_bench_get(&latency->count));
-    if (cpu_ns > 0)
-        dw_output_format(" %8s", dw_bench_time_text(text, cpu_ns));
-    dw_output_text("\n");
-}
-
 static double median_of(const struct dw_bench_contender *contender, enum dw_bench_metric metric)
 {
     double values[DW_BENCH_ROUNDS_MAX];
@@ -103,12 +86,32 @@ static double rate_of(const struct dw_bench_contender *contender)
     return contender->measured_ns ? (double)count * 1e9 / (double)contender->measured_ns : 0;
 }
 
+static void print_row(const struct dw_bench_contender *contender, int width, const struct dw_bench_histogram *latency)
+{
+    char text[16];
+    double seconds = (double)contender->measured_ns / 1e9, busy[DW_BENCH_ROUNDS_MAX];
+    double cpu_ns = median_of(contender, DW_BENCH_CPU);
+    dw_output_format("%-*s %10.0f %8.2f", width, contender->label, rate_of(contender),
+                     seconds > 0 ? (double)contender->record.bytes / seconds / (1 << 20) : 0);
+    for (uint32_t i = 0; i < DW_BENCH_PERCENTS; i++) {
+        bool is_firm = dw_bench_is_firm(latency, dw_bench_percents[i]);
+        dw_output_format(" %s%8s%s%s", is_firm ? "" : dw_message_colour(STDOUT_FILENO, DW_COLOUR_FAINT),
+                         dw_bench_time_text(text, (double)dw_bench_percentile(latency, dw_bench_percents[i])),
+                         is_firm ? " " : "?", is_firm ? "" : dw_message_colour(STDOUT_FILENO, DW_COLOUR_NONE));
+    }
+    dw_output_format(" %10" PRIu64, dw_bench_get(&latency->count));
+    for (uint32_t i = 0; i < contender->round_count; i++)
+        busy[i] = contender->rounds[i].busy;
+    dw_output_format(" %8s %6.0f %%\n", cpu_ns > 0 ? dw_bench_time_text(text, cpu_ns) : "-",
+                     100 * dw_bench_median(busy, contender->round_count));
+}
+
 static void print_head(const char *what, int width)
 {
-    dw_output_format("\n%-*s %10s", width, what, "ops/s");
+    dw_output_format("\n%-*s %10s %8s", width, what, "ops/s", "MiB/s");
     for (uint32_t i = 0; i < DW_BENCH_PERCENTS; i++)
         dw_output_format(" %8s ", dw_bench_percent_names[i]);
-    dw_output_format(" %10s %8s\n", "samples", "CPU/op");
+    dw_output_format(" %10s %8s %8s\n", "samples", "CPU/op", "all CPUs");
 }
 
 static void print_percentiles(const struct dw_bench_run *run)
@@ -124,16 +127,17 @@ static void print_percentiles(const struct dw_bench_run *run)
         for (uint32_t i = 0; i < run->contender_count; i++) {
             const struct dw_bench_contender *c = run->contenders[i];
             if (c->load.rate > 0)
-                print_row(c->label, width > 25 ? width : 25, &c->record.intended, rate_of(c),
-                          median_of(c, DW_BENCH_CPU));
+                print_row(c, width > 25 ? width : 25, &c->record.intended);
         }
     }
     print_head("issue to durable", width > 16 ? width : 16);
     for (uint32_t i = 0; i < run->contender_count; i++) {
         const struct dw_bench_contender *c = run->contenders[i];
-        print_row(c->label, width > 16 ? width : 16, &c->record.issue, rate_of(c), median_of(c, DW_BENCH_CPU));
+        print_row(c, width > 16 ? width : 16, &c->record.issue);
     }
     dw_output_text("values are right to within 0.4 %; '?': fewer than 10/(1-p) samples, not to be relied on\n");
+    if (run->slice_ns * run->rounds < UINT64_C(60000000000))
+        dw_output_text("less than 60 s for each: what a device does when its cache is full is not in it\n");
     if (has_closed)
         dw_output_text("a closed loop hides what a stall does to those who would have come meanwhile: its tails are a "
                        "lower bound (--rate gives an open loop)\n");
@@ -298,12 +302,36 @@ static void print_machine(const struct dw_bench_run *run)
                          (double)(m->after.cpu_busy - m->before.cpu_busy) * 100 / (double)all,
                          (double)(m->after.cpu_steal - m->before.cpu_steal) * 100 / (double)all,
                          (double)(m->after.cpu_wait - m->before.cpu_wait) * 100 / (double)all);
+    dw_output_format("  %-19s some waited %.2f s for CPUs, %.2f s for I/O, %.2f s for memory\n", "pressure meanwhile",
+                     (double)(m->after.pressure_cpu_us - m->before.pressure_cpu_us) / 1e6,
+                     (double)(m->after.pressure_io_us - m->before.pressure_io_us) / 1e6,
+                     (double)(m->after.pressure_memory_us - m->before.pressure_memory_us) / 1e6);
     dw_output_format("  %-19s %" PRIu64 " writes of %" PRIu64 " MiB, %" PRIu64 " flushes, %" PRIu64 " reads\n",
                      "disk meanwhile", m->after.disk_writes - m->before.disk_writes,
                      (m->after.disk_write_sectors - m->before.disk_write_sectors) / 2048,
                      m->after.disk_flushes - m->before.disk_flushes, m->after.disk_reads - m->before.disk_reads);
     if (m->is_virtual)
         dw_output_text("  a virtual machine: a flush may never reach a device; ratios count, not absolute times\n");
+}
+
+/* The commits of the log that were the first of their thread in a new volume, beside all. */
+static void print_crossings(const struct dw_bench_run *run)
+{
+    bool has_head = false;
+    for (uint32_t i = 0; i < run->contender_count; i++) {
+        const struct dw_bench_histogram *crossing = &run->contenders[i]->record.crossing;
+        char p50[16], p99[16], max[16];
+        if (dw_bench_get(&crossing->count) == 0)
+            continue;
+        if (!has_head)
+            dw_output_text("\nthe first of each thread in a new volume\n");
+        has_head = true;
+        dw_output_format(
+            "%-*s %" PRIu64 " of them: p50 %s, p99 %s%s, max %s\n", label_width(run), run->contenders[i]->label,
+            dw_bench_get(&crossing->count), dw_bench_time_text(p50, (double)dw_bench_percentile(crossing, 50)),
+            dw_bench_time_text(p99, (double)dw_bench_percentile(crossing, 99)),
+            dw_bench_is_firm(crossing, 99) ? "" : "?", dw_bench_time_text(max, (double)dw_bench_get(&crossing->max)));
+    }
 }
 
 static void print_troubles(const struct dw_bench_run *run)
@@ -334,11 +362,14 @@ void dw_bench_report_text(const struct dw_bench_run *run, uint32_t slowest)
     for (uint32_t i = 0; i < run->contender_count; i++) {
         char load[192];
         dw_bench_load_text(&run->contenders[i]->load, load, sizeof load);
-        dw_output_format("  %-*s %s\n", label_width(run), run->contenders[i]->label, load);
+        bool is_log = run->contenders[i]->engine->ops->is_log;
+        dw_output_format("  %-*s %s%s%s\n", label_width(run), run->contenders[i]->label, load,
+                         is_log ? ", backend " : "", is_log ? run->target.log_backend : "");
     }
     print_troubles(run);
     print_percentiles(run);
     print_ratios(run);
+    print_crossings(run);
     print_shares(run);
     print_culprits(run);
     print_slowest(run, slowest);

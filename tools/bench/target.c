@@ -42,49 +42,31 @@ static bool is_zero(const uint8_t *bytes, size_t size)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
-/* A device counts as blank when nothing is written at its ends, where partition tables and superblocks lie. */
-static int look_at_device(struct dw_bench_target *target)
+/* /dev/nvme0n1 has a generic device, /dev/ng0n1; a partition has none. */
+static void find_generic(struct dw_bench_target *target, const char *device)
 {
-    target->kind = DW_BENCH_AT_DEVICE;
-    target->has_bare = true;
-    int fd = open(target->path, O_RDWR | O_EXCL | O_CLOEXEC | O_DIRECT);
-    if (fd < 0)
-        return complain(target, errno, errno == EBUSY ? "the device is in use" : "cannot open the device",
-                        errno == EBUSY ? "unmount it, or choose another one" : "choose a device that you may write");
-    if (ioctl(fd, BLKGETSIZE64, &target->bare_size) != 0 || target->bare_size < 4 * FILL_PIECE) {
-        close(fd);
-        return complain(target, EINVAL, "the device is too small", "choose one of at least 4 MiB");
-    }
-    target->bare_size -= target->bare_size % DW_BENCH_PAGE;
-    uint8_t *ends = target->payload;
-    bool is_read = pread(fd, ends, FILL_PIECE, 0) == FILL_PIECE &&
-                   pread(fd, ends + FILL_PIECE, FILL_PIECE, (off_t)(target->bare_size - FILL_PIECE)) == FILL_PIECE;
-    int failure = errno;
-    if (is_read && !target->may_destroy && !is_zero(ends, 2 * FILL_PIECE)) {
-        close(fd);
-        dw_message_error("give --destroy if all that is on it may go", "%s: the device is not blank", target->path);
-        return -1;
-    }
-    if (!is_read) {
-        close(fd);
-        return complain(target, failure, "cannot read the device", "check the device");
-    }
-    target->bare_fd = fd;
-    (void)snprintf(target->bare_path, sizeof target->bare_path, "%s", target->path);
-    return 0;
+    unsigned controller, space;
+    char rest;
+    if (sscanf(device, "/dev/nvme%un%u%c", &controller, &space, &rest) != 2)
+        return;
+    (void)snprintf(target->generic_path, sizeof target->generic_path, "/dev/ng%un%u", controller, space);
+    if (access(target->generic_path, R_OK | W_OK) != 0)
+        target->generic_path[0] = 0;
 }
 
-static int look_at_file(struct dw_bench_target *target, const struct stat *status)
+/* Nothing is written at its ends, where partition tables and superblocks lie. 0, or -errno; *is_blank. */
+static int look_at_ends(struct dw_bench_target *target, int fd)
 {
-    target->kind = DW_BENCH_AT_FILE;
-    target->has_bare = true;
-    (void)snprintf(target->bare_path, sizeof target->bare_path, "%s", target->path);
-    if (status && status->st_size > 0 && !target->may_destroy) {
-        dw_message_error("give --destroy if its content may go, or name a file that does not exist",
-                         "%s: the file is not empty", target->path);
-        return -1;
-    }
-    target->is_bare_made = !status;
+    if (ioctl(fd, BLKGETSIZE64, &target->bare_size) != 0)
+        return -errno;
+    if (target->bare_size < 4 * FILL_PIECE)
+        return -EFBIG;
+    target->bare_size -= target->bare_size % DW_BENCH_PAGE;
+    uint8_t *ends = target->payload;
+    if (pread(fd, ends, FILL_PIECE, 0) != FILL_PIECE ||
+        pread(fd, ends + FILL_PIECE, FILL_PIECE, (off_t)(target->bare_size - FILL_PIECE)) != FILL_PIECE)
+        return errno ? -errno : -EIO;
+    target->was_blank = is_zero(ends, 2 * FILL_PIECE);
     return 0;
 }
 
@@ -113,6 +95,8 @@ static int look_at_log(struct dw_bench_target *target)
     }
     target->has_log = true;
     (void)snprintf(target->log_path, sizeof target->log_path, "%s", target->path);
+    if (target->is_log_alone)
+        return 0;
     char parent[PATH_MAX + 4];
     (void)snprintf(parent, sizeof parent, "%s/..", target->path);
     struct stat here, above;
@@ -121,6 +105,64 @@ static int look_at_log(struct dw_bench_target *target)
         access(parent, W_OK) != 0)
         return 0;
     return make_scratch(target, parent);
+}
+
+static int look_at_device(struct dw_bench_target *target, const char *device)
+{
+    target->kind = DW_BENCH_AT_DEVICE;
+    (void)snprintf(target->bare_path, sizeof target->bare_path, "%s", device);
+    if (target->is_log_alone) { /* the library looks by itself, closer than we do */
+        struct dwal_info info = {.size = sizeof info};
+        bool has_one = dwal_get_info(device, NULL, &info) == 0;
+        if (has_one && !target->may_destroy)
+            return look_at_log(target);
+        target->has_log = target->is_log_made = true;
+        (void)snprintf(target->log_path, sizeof target->log_path, "%s", device);
+        return 0;
+    }
+    target->has_bare = true;
+    int fd = open(device, O_RDWR | O_EXCL | O_CLOEXEC | O_DIRECT);
+    if (fd < 0)
+        return complain(target, errno, errno == EBUSY ? "the device is in use" : "cannot open the device",
+                        errno == EBUSY ? "unmount it, or choose another one" : "choose a device that you may write");
+    int result = look_at_ends(target, fd);
+    if (result < 0) {
+        close(fd);
+        return complain(target, -result, "cannot use the device", "choose one of at least 4 MiB that can be read");
+    }
+    if (!target->was_blank && !target->may_destroy) {
+        close(fd);
+        dw_message_error("give --destroy if all that is on it may go", "%s: the device is not blank", target->path);
+        return -1;
+    }
+    target->bare_fd = fd;
+    find_generic(target, device);
+    return 0;
+}
+
+/* Of a generic device its block device: that one says whether anybody uses it, and holds the place. */
+static int look_at_generic(struct dw_bench_target *target)
+{
+    unsigned controller, space;
+    char rest, device[32];
+    if (sscanf(target->path, "/dev/ng%un%u%c", &controller, &space, &rest) != 2)
+        return complain(target, EINVAL, "no generic device of an NVMe namespace", "give /dev/ngXnY or a block device");
+    (void)snprintf(device, sizeof device, "/dev/nvme%un%u", controller, space);
+    return look_at_device(target, device);
+}
+
+static int look_at_file(struct dw_bench_target *target, const struct stat *status)
+{
+    target->kind = DW_BENCH_AT_FILE;
+    target->has_bare = true;
+    (void)snprintf(target->bare_path, sizeof target->bare_path, "%s", target->path);
+    if (status && status->st_size > 0 && !target->may_destroy) {
+        dw_message_error("give --destroy if its content may go, or name a file that does not exist",
+                         "%s: the file is not empty", target->path);
+        return -1;
+    }
+    target->is_bare_made = !status;
+    return 0;
 }
 
 static int look_at_directory(struct dw_bench_target *target)
@@ -165,11 +207,9 @@ int dw_bench_target_open(struct dw_bench_target *target)
     if (S_ISDIR(status.st_mode))
         return look_at_directory(target);
     if (S_ISBLK(status.st_mode))
-        return look_at_device(target);
-    if (S_ISCHR(status.st_mode) && strncmp(target->path, "/dev/ng", 7) == 0) {
-        target->kind = DW_BENCH_AT_GENERIC;
-        return 0;
-    }
+        return look_at_device(target, target->path);
+    if (S_ISCHR(status.st_mode) && strncmp(target->path, "/dev/ng", 7) == 0)
+        return look_at_generic(target);
     if (S_ISREG(status.st_mode))
         return look_at_file(target, &status);
     return complain(target, EINVAL, "neither a directory, a file nor a block device", "choose one of these");
@@ -190,10 +230,12 @@ static void make_payload(struct dw_bench_target *target)
     }
 }
 
-static int fill(struct dw_bench_target *target)
+static int fill(struct dw_bench_target *target, bool is_zero_wanted)
 {
+    if (is_zero_wanted)
+        memset(target->payload, 0, FILL_PIECE + (size_t)DW_BENCH_SHIFTS * DW_BENCH_PAGE);
     for (uint64_t at = 0; at < target->bare_size; at += FILL_PIECE) {
-        if (dw_signals_came())
+        if (!is_zero_wanted && dw_signals_came())
             return -EINTR;
         uint64_t left = target->bare_size - at;
         size_t size = left < FILL_PIECE ? (size_t)left : FILL_PIECE;
@@ -235,6 +277,16 @@ static int open_bare(struct dw_bench_target *target)
     return 0;
 }
 
+/* A flush pays for what others left in the cache: let it be written before anything is measured. */
+static void sync_file_system(const struct dw_bench_target *target)
+{
+    int fd = open(target->scratch[0] ? target->scratch : target->bare_path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)syncfs(fd);
+    close(fd);
+}
+
 static void settle(const struct dw_bench_target *target)
 {
     struct pollfd asked = {.fd = dw_signals_descriptor(), .events = POLLIN, .revents = 0};
@@ -246,6 +298,7 @@ int dw_bench_target_prepare(struct dw_bench_target *target, bool wants_bare)
 {
     make_payload(target);
     if (!wants_bare || !target->has_bare) {
+        sync_file_system(target);
         settle(target);
         return 0;
     }
@@ -254,7 +307,7 @@ int dw_bench_target_prepare(struct dw_bench_target *target, bool wants_bare)
     if (target->bare_fd < 0 && open_bare(target) != 0)
         return -1;
     dw_progress_begin("prefilling", target->bare_size);
-    int result = fill(target);
+    int result = fill(target, false);
     if (result == 0 && target->kind != DW_BENCH_AT_DEVICE)
         result = sync_directory(target->bare_path);
     dw_progress_end();
@@ -262,6 +315,7 @@ int dw_bench_target_prepare(struct dw_bench_target *target, bool wants_bare)
         return -1;
     if (result < 0)
         return complain(target, -result, "prefilling failed", "free space, or choose a smaller --file-size");
+    sync_file_system(target);
     settle(target);
     return 0;
 }
@@ -290,6 +344,10 @@ static void remove_log(const char *path)
 
 void dw_bench_target_close(struct dw_bench_target *target)
 {
+    /* A device that was blank is so again, as far as we wrote. */
+    if (target->kind == DW_BENCH_AT_DEVICE && target->was_blank && target->bare_fd >= 0 && !target->is_kept &&
+        target->payload && fill(target, true) != 0)
+        dw_message_warning("%s: zeros could not be written back: the device is not blank any more", target->path);
     if (target->bare_fd >= 0)
         close(target->bare_fd);
     target->bare_fd = -1;
@@ -299,7 +357,7 @@ void dw_bench_target_close(struct dw_bench_target *target)
         return;
     if (target->is_bare_made && target->bare_path[0])
         (void)unlink(target->bare_path);
-    if (target->is_log_made)
+    if (target->is_log_made && target->kind != DW_BENCH_AT_DEVICE)
         remove_log(target->log_path);
     if (target->scratch[0])
         (void)rmdir(target->scratch);

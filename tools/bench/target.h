@@ -10,13 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum dw_bench_kind {
-    DW_BENCH_AT_DIRECTORY,
-    DW_BENCH_AT_FILE,
-    DW_BENCH_AT_DEVICE,
-    DW_BENCH_AT_GENERIC,
-    DW_BENCH_AT_LOG
-};
+enum dw_bench_kind { DW_BENCH_AT_DIRECTORY, DW_BENCH_AT_FILE, DW_BENCH_AT_DEVICE, DW_BENCH_AT_LOG };
 
 struct dw_bench_target {
     /* What the user asked for. */
@@ -27,6 +21,10 @@ struct dw_bench_target {
 
     enum dw_bench_kind kind;
     bool has_bare, has_log; /* which engines can run here */
+    bool is_log_alone;      /* set before open: no bare engine is wanted. On a device that is the log's only chance */
+    bool was_blank;         /* the device: it gets its zeros back */
+    char log_backend[16];   /* how the log is written */
+    char generic_path[32];  /* of an NVMe namespace: its generic device; empty: none */
     char scratch[PATH_MAX]; /* directory made for this run; empty: none */
     char bare_path[PATH_MAX + 16];
     char log_path[PATH_MAX + 16];

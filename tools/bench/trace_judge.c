@@ -63,14 +63,17 @@ static uint64_t inside(const struct scene *scene, uint64_t since_ns, uint64_t un
 
 static struct waiter *find_waiter(struct scene *scene, int32_t thread, const char *comm)
 {
-    for (uint32_t i = 0; i < scene->waiter_count; i++)
-        if (scene->waiters[i].thread == thread)
-            return &scene->waiters[i];
-    if (scene->waiter_count == WAITERS)
+    struct waiter *waiter = scene->waiters;
+    while (waiter < scene->waiters + scene->waiter_count && waiter->thread != thread)
+        waiter++;
+    if (waiter == scene->waiters + WAITERS)
         return NULL;
-    struct waiter *waiter = &scene->waiters[scene->waiter_count++];
-    *waiter = (struct waiter){.thread = thread};
-    memcpy(waiter->comm, comm, sizeof waiter->comm);
+    if (waiter == scene->waiters + scene->waiter_count) {
+        scene->waiter_count++;
+        *waiter = (struct waiter){.thread = thread};
+    }
+    if (comm[0])
+        (void)snprintf(waiter->comm, sizeof waiter->comm, "%.15s", comm);
     return waiter;
 }
 
