@@ -72,7 +72,7 @@ bool dw_block_has_old_sector(const struct dw_geometry *geometry, const struct dw
     for (uint32_t sector = 1; sector < geometry->sector_count; sector++) {
         uint32_t begin = sector * step - before;
         uint32_t tag;
-        if (begin < from || begin >= to)
+        if (begin + step <= from || begin >= to)
             continue;
         memcpy(&tag, look->bytes + (size_t)sector * geometry->sector_size, sizeof tag);
         if (dw_tag_classify(identity, tag, look->volume) != DW_TAG_CURRENT)

@@ -41,8 +41,9 @@ static inline bool dw_block_is_odd(const struct dw_geometry *geometry, const str
 {
     return look->state == DW_BLOCK_SOUND && (look->tags.current != geometry->sector_count || !look->is_padding_zero);
 }
-/* Is there a sector whose tag is not CURRENT among those that begin in payload [from, to)? The first sector of a block is
- * proven by the header's checksum, one that begins before `from` by the bytes there. */
+/* Is there a sector whose tag is not CURRENT among those with payload of [from, to)? The first sector of a block is proven by
+ * the header's checksum. One that begins before `from` is not proven by the bytes there: zeros may be what was to be written,
+ * and what lies where nothing was. */
 bool dw_block_has_old_sector(const struct dw_geometry *geometry, const struct dw_identity *identity,
                              const struct dw_block_look *look, uint32_t from, uint32_t to);
 

@@ -126,6 +126,26 @@ static void E15_blank_sectors_are_a_torn_write_and_all_else_is_damage(void **sta
     assert_int_equal(dw_raft_kit_try_open(0, 0, &raft), DWAL_EUNCERTAIN);
 }
 
+/* The unwritten sector reads as zeros, and the end of an entry of zeros in it is right by chance; the entry behind is not. */
+static void E15_zeros_in_a_sector_that_was_never_written_are_no_damage(void **state)
+{
+    (void)state;
+    static const char zeros[700];
+    dwal_raft *raft = dw_raft_kit_create();
+    dw_raft_kit_save(raft, 1, 3, 1);
+    dw_raft_kit_settle();
+    struct dwal_raft_entry two[2] = {{.index = 4, .term = 1, .data = zeros, .size = sizeof zeros},
+                                     {.index = 5, .term = 1, .data = "behind the zeros", .size = 16}};
+    assert_int_equal(dwal_raft_save(raft, NULL, two, 2), 0);
+    dw_raft_kit_crash(raft);
+    dw_raft_kit_tear("behind the zeros", 16);
+    raft = dw_raft_kit_open(0, 0);
+    struct dwal_raft_content *content = dw_raft_kit_read(raft);
+    dw_raft_kit_check(content, 1, 3, 1);
+    dwal_raft_content_free(content);
+    dw_raft_kit_close(raft);
+}
+
 static void E25_repair_cuts_a_torn_end_after_saving_a_copy(void **state)
 {
     (void)state;
@@ -344,6 +364,7 @@ int main(void)
         DW_RAFT_KIT_TEST(E13_what_was_cut_off_never_comes_back),
         DW_RAFT_KIT_TEST(E14_a_length_beyond_the_rest_is_damage_with_its_place),
         DW_RAFT_KIT_TEST(E15_blank_sectors_are_a_torn_write_and_all_else_is_damage),
+        DW_RAFT_KIT_TEST(E15_zeros_in_a_sector_that_was_never_written_are_no_damage),
         DW_RAFT_KIT_TEST(E23_valid_snapshots_are_those_up_to_the_last_commit_in_order),
         DW_RAFT_KIT_TEST(E24_verify_reads_every_byte_and_takes_no_lock),
         DW_RAFT_KIT_TEST(E25_repair_cuts_a_torn_end_after_saving_a_copy),
