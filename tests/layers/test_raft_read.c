@@ -329,6 +329,33 @@ static void E10_an_unknown_record_is_refused(void **state)
     assert_non_null(strstr(dwal_last_error()->text, "0x5209"));
 }
 
+/* Whatever bytes stand in a record: it means something, or is refused with a text; nothing is read beyond its end. */
+static void E10_any_bytes_are_decoded_or_refused(void **state)
+{
+    (void)state;
+    uint64_t random = 1;
+    for (int i = 0; i < 200000; i++) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        size_t size = (size_t)(random >> 33) % 64;
+        uint8_t *metadata = malloc(size + 1); /* of exactly this size: for the address sanitizer */
+        assert_non_null(metadata);
+        for (size_t at = 0; at < size; at++)
+            metadata[at] = (uint8_t)((random >> 20) * (at + 3) >> (i % 3 ? 4 : 30));
+        uint8_t *exact = realloc(metadata, size ? size : 1);
+        struct dwal_record base = {.metadata = exact,
+                                   .metadata_size = (uint32_t)size,
+                                   .data_size = (uint32_t)(random >> 40) % 3,
+                                   .user = (uint16_t)(DW_RAFT_USER | (random >> 50) % 6)};
+        struct dwal_raft_record record;
+        dw_raft_decode(&base, &record);
+        if (record.kind == DWAL_RAFT_UNKNOWN) {
+            int code = dw_raft_refuse_record(&base);
+            assert_true(code == DWAL_ERAFT_RECORD || code == DWAL_EVERSION);
+        }
+        free(exact);
+    }
+}
+
 static void E10_a_record_of_a_wrong_length_is_refused(void **state)
 {
     (void)state;
@@ -402,6 +429,7 @@ int main(void)
         DW_RAFT_KIT_TEST(E10_heads_with_other_metadata_conflict),
         DW_RAFT_KIT_TEST(E10_a_snapshot_with_another_term_does_not_match),
         DW_RAFT_KIT_TEST(E10_an_unknown_record_is_refused),
+        DW_RAFT_KIT_TEST(E10_any_bytes_are_decoded_or_refused),
         DW_RAFT_KIT_TEST(E10_a_record_of_a_wrong_length_is_refused),
         DW_RAFT_KIT_TEST(E10_a_checksum_that_differs_is_an_error_with_its_place),
         DW_RAFT_KIT_TEST(E11_a_snapshot_never_seen_is_told_in_both_modes_with_the_data),

@@ -104,7 +104,8 @@ static bool is_same(const struct dwal_record *base, const struct dw_raft_model_r
                raft.size == strlen(METADATA) && memcmp(raft.data, METADATA, raft.size) == 0;
     case DWAL_RAFT_ENTRY:
         return raft.index == record->index && raft.term == record->term && raft.type == record->type &&
-               raft.size == dw_raft_model_data(record->salt, data) && memcmp(raft.data, data, raft.size) == 0;
+               raft.size == dw_raft_model_data(record->salt, data) &&
+               (raft.size == 0 || memcmp(raft.data, data, raft.size) == 0);
     case DWAL_RAFT_STATE:
         return is_same_state;
     case DWAL_RAFT_SNAPSHOT:
@@ -176,7 +177,7 @@ static bool compare_entry(void *context, const struct dwal_raft_entry *entry)
     comparison->seen++;
     comparison->is_wrong |= !record || entry->index != record->index || entry->term != record->term ||
                             entry->type != record->type || entry->size != dw_raft_model_data(record->salt, data) ||
-                            memcmp(entry->data, data, entry->size) != 0;
+                            (entry->size > 0 && memcmp(entry->data, data, entry->size) != 0);
     return true;
 }
 
