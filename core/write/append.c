@@ -324,7 +324,7 @@ static __attribute__((noinline)) int append_parts(struct dw_writer *writer, cons
 /* None or one piece, nearly always. */
 static inline bool is_span(const struct iovec *parts, int count, struct span *span)
 {
-    *span = (struct span){0};
+    *span = (struct span){.bytes = ""}; /* memcpy wants a place, even for nothing */
     if (count == 0)
         return true;
     if (DW_UNLIKELY(count != 1 || !parts || parts->iov_len > DWAL_PART_SIZE_MAX))

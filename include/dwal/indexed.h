@@ -151,7 +151,7 @@ int dwal_indexed_reset(dwal_indexed *log);
 struct dwal_indexed_record {
     uint64_t index;
     uint64_t lsn;     /* in the log beneath */
-    const void *data; /* in the caller's buffer; of a cursor: valid until its next call */
+    const void *data; /* in the caller's buffer; of a cursor: valid until its next call. Never NULL */
     size_t size;
 };
 

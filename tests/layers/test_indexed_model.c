@@ -38,6 +38,7 @@ static void a_million_calls_do_what_the_model_does(void **state)
         counts.operations, dw_crash_now() - begin, counts.lives, counts.crashes, counts.clean, counts.entries,
         counts.truncations, counts.volumes, counts.restored, counts.scanned, counts.unacked_kept, counts.unacked_lost);
     assert_true(counts.crashes > 0 && counts.clean > 0 && counts.unacked_kept > 0 && counts.unacked_lost > 0);
+    print_message("%" PRIu64 " lives ended with a failed write\n", counts.failed);
     assert_true(counts.restored > 0 && counts.volumes > 0);
 }
 

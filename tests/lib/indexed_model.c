@@ -161,6 +161,8 @@ static void reopen_after_crash(struct dw_model *m)
 {
     uint32_t low, high;
     dwal *base = m->base;
+    m->counts->failed += m->has_failed;
+    m->is_faulty = m->has_failed = false;
     dw_indexed_abandon(m->log);
     dw_log_abandon(base);
     crash(m, &low, &high);
@@ -199,12 +201,26 @@ static void reopen_after_close(struct dw_model *m)
     dw_model_check_all(m, dw_model_now(m));
 }
 
+/* A write will fail, once and for good: the log stops, and what it acknowledged before must be there. */
+static void plan_fault(struct dw_model *m)
+{
+    static const enum dw_sim_fault_kind kinds[] = {DW_SIM_FAULT_WRITE, DW_SIM_FAULT_WRITE_DONE, DW_SIM_FAULT_SYNC};
+    m->is_faulty = true;
+    dw_sim_fault(m->disk, &(struct dw_sim_fault){.kind = kinds[dw_model_draw(m, 3)],
+                                                 .at = 1 + dw_model_draw(m, 150),
+                                                 .is_sticky = dw_model_draw(m, 2)});
+}
+
 static void live(struct dw_model *m, uint64_t operations)
 {
+    if (dw_model_draw(m, 8) == 0)
+        plan_fault(m);
     uint64_t calls = 1 + dw_model_draw(m, dw_model_draw(m, 4) ? OPS_MAX / 4 : OPS_MAX);
-    for (uint64_t i = 0; i < calls && m->counts->operations < operations && m->op_count < OPS_MAX; i++)
+    for (uint64_t i = 0; i < calls && m->counts->operations < operations && m->op_count < OPS_MAX && !m->has_failed;
+         i++)
         dw_model_call(m);
-    dw_model_check_cursor(m, &m->contents[m->visible], m->contents[m->visible].first, WINDOW);
+    if (!m->has_failed)
+        dw_model_check_cursor(m, &m->contents[m->visible], m->contents[m->visible].first, WINDOW);
     count_life(m);
 }
 
@@ -224,7 +240,7 @@ void dw_indexed_model_run(uint64_t seed, uint64_t operations, struct dw_indexed_
         open_log(m);
         for (int lives = 0; lives < 60 && counts->operations < operations; lives++) {
             live(m, operations);
-            if (dw_model_draw(m, 4))
+            if (dw_model_draw(m, 4) || m->is_faulty)
                 reopen_after_crash(m);
             else
                 reopen_after_close(m);

@@ -12,7 +12,7 @@
 
 struct dw_indexed_model_counts {
     uint64_t operations, lives, crashes, clean, abandoned, entries, truncations, volumes, restored, scanned,
-        unacked_kept, unacked_lost, refused;
+        unacked_kept, unacked_lost, refused, failed;
 };
 /* Run calls until `operations` of them are done. */
 void dw_indexed_model_run(uint64_t seed, uint64_t operations, struct dw_indexed_model_counts *counts);

@@ -63,6 +63,8 @@ struct dw_model_content *dw_model_now(struct dw_model *m)
 
 void dw_model_acknowledge(struct dw_model *m)
 {
+    if (m->has_failed)
+        return;
     for (uint32_t i = m->op_count; i > m->visible; i--)
         m->acked[i] = dw_sim_event_count(m->disk);
     m->visible = m->op_count;
@@ -70,7 +72,9 @@ void dw_model_acknowledge(struct dw_model *m)
 
 void dw_model_must(struct dw_model *m, int result, const char *what)
 {
-    if (result != 0)
+    if (m->is_faulty && (result == DWAL_EFAILED || result == DWAL_EDEVICE))
+        m->has_failed = true;
+    else if (result != 0)
         dw_model_differs(m, "%s answered %s", what, dwal_error_name(result));
 }
 

@@ -31,6 +31,8 @@ struct dw_model {
     uint64_t begun[OPS_MAX + 1], acked[OPS_MAX + 1]; /* events; UINT64_MAX: not yet */
     uint32_t visible;                                /* the last acknowledged one */
     uint32_t generation;
+    bool is_faulty;  /* a write of this life will fail */
+    bool has_failed; /* and it did: nothing more is acknowledged */
     struct dw_indexed_model_counts *counts;
     uint8_t *bytes;
 };

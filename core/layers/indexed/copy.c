@@ -113,7 +113,7 @@ static int copy_values(struct dwal_indexed *to, struct dwal_indexed *from)
 
 static int copy_all(struct dwal_indexed *to, struct dwal_indexed *from, const struct dwal_indexed_copy *copy)
 {
-    uint64_t first, last, to_first, to_last;
+    uint64_t first = 0, last = 0, to_first = 0, to_last = 0;
     int result = dwal_indexed_bounds(from, &first, &last);
     if (result == 0)
         result = dwal_indexed_bounds(to, &to_first, &to_last);

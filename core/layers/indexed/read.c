@@ -88,8 +88,8 @@ static bool matches(void *context, const struct dwal_record *record)
 
 static void show(uint64_t index, const struct dwal_record *from, struct dwal_indexed_record *record)
 {
-    *record =
-        (struct dwal_indexed_record){.index = index, .lsn = from->lsn, .data = from->data, .size = from->data_size};
+    const void *data = from->data ? from->data : ""; /* an empty entry */
+    *record = (struct dwal_indexed_record){.index = index, .lsn = from->lsn, .data = data, .size = from->data_size};
 }
 
 /* lsn from which a search for `index` finds it first. */

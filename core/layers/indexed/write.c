@@ -76,19 +76,23 @@ static int reserve(struct dwal_indexed *log, uint64_t size)
     return result < 0 ? result : reserve_pieces(log, volumes);
 }
 
+/* `array`: the address of a pointer to any type. */
+static bool grow(void *array, size_t size)
+{
+    void *at, *grown;
+    memcpy(&at, array, sizeof at);
+    grown = realloc(at, size);
+    if (grown)
+        memcpy(array, &grown, sizeof grown);
+    return grown != NULL;
+}
+
 static int reserve_batch(struct dwal_indexed *log, size_t count)
 {
     if (count <= log->batch_capacity)
         return 0;
-    struct dwal_entry *entries = realloc(log->entries, count * sizeof *entries);
-    log->entries = entries ? entries : log->entries;
-    struct iovec *parts = realloc(log->parts, 2 * count * sizeof *parts);
-    log->parts = parts ? parts : log->parts;
-    struct dw_indexed_entry_head *heads = realloc(log->heads, count * sizeof *heads);
-    log->heads = heads ? heads : log->heads;
-    uint64_t *lsns = realloc(log->lsns, count * sizeof *lsns);
-    log->lsns = lsns ? lsns : log->lsns;
-    if (!entries || !parts || !heads || !lsns)
+    if (!grow(&log->entries, count * sizeof *log->entries) || !grow(&log->parts, 2 * count * sizeof *log->parts) ||
+        !grow(&log->heads, count * sizeof *log->heads) || !grow(&log->lsns, count * sizeof *log->lsns))
         return dw_indexed_fail_memory();
     log->batch_capacity = count;
     return 0;
