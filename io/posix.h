@@ -2,12 +2,13 @@
  *
  *     posix.c        open and close a directory, choose a queue          posix_names.c  open, list, rename, unlink
  *     posix_file.c   bytes of one file, allocate, sync                   posix_lock.c   the locks
- *     posix_device.c a block device in place of a directory
+ *     posix_device.c a block device in place of a directory              posix_zero.c   zeros by a command
  *     sync.c uring.c aio.c  queues                                       clock.c        the system's clocks */
 #ifndef DW_IO_POSIX_H
 #define DW_IO_POSIX_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "alloc/pool.h"
 #include "io/io.h"
@@ -68,6 +69,17 @@ int dw_posix_sync(struct dw_file *file);
 int dw_posix_allocate(struct dw_file *file, uint64_t size);
 DW_NODISCARD int dw_posix_resize(struct dw_file *file, uint64_t size); /* of trial files only */
 DW_NODISCARD int dw_posix_flush(struct dw_file *file);                 /* fdatasync */
+
+/* posix_zero.c */
+struct dw_posix_zero {
+    uint8_t *buffer;      /* NULL: the device has no command for it */
+    bool has_no_allocate; /* FALLOC_FL_WRITE_ZEROES is unknown or refused */
+    bool is_proven;       /* it turned a pattern into zeros */
+    bool is_refused;      /* it did not, or is refused: never again */
+};
+void dw_posix_zero_open(struct dw_posix_zero *zero, dev_t number);
+void dw_posix_zero_close(struct dw_posix_zero *zero);
+int dw_posix_zero(struct dw_posix_zero *zero, struct dw_file *file, uint64_t offset, uint64_t size);
 
 /* posix_lock.c */
 int dw_posix_lock(struct dw_file *file, enum dw_lock_kind kind, enum dw_lock_mode mode);

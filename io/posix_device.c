@@ -35,6 +35,7 @@ struct device {
     _Atomic uint32_t users; /* of the file; relaxed: opened and closed by those who own a store */
     int claim;              /* a second descriptor that only carries O_EXCL and the HOLDER lock, or -1 */
     bool is_block, is_writable;
+    struct dw_posix_zero zero;
     dev_t number;        /* st_rdev: the device itself, whatever its node is called */
     char node[PATH_MAX]; /* what the path was resolved to, for the guard's look at its users */
 };
@@ -103,6 +104,11 @@ static int refuse_allocate(struct dw_file *file, uint64_t size)
     (void)file;
     (void)size;
     return -EOPNOTSUPP;
+}
+
+static int zero_range(struct dw_file *file, uint64_t offset, uint64_t size)
+{
+    return dw_posix_zero(&device_of(file->disk)->zero, file, offset, size);
 }
 
 /* ---- whose it is ---- */
@@ -228,6 +234,7 @@ static void close_device(struct dw_disk *base)
     close(device->file.descriptor);
     if (device->claim >= 0)
         close(device->claim);
+    dw_posix_zero_close(&device->zero);
     dw_free(device);
 }
 
@@ -246,6 +253,7 @@ static const struct dw_disk_ops device_ops = {
     .write_durable = dw_posix_write_durable,
     .sync = dw_posix_sync,
     .allocate = refuse_allocate,
+    .zero = zero_range,
     .lock = dw_posix_lock,
     .lock_test = dw_posix_lock_test,
     .queue_create = dw_posix_queue_create,
@@ -303,6 +311,8 @@ int dw_disk_device_open(const char *path, unsigned flags, bool is_file_allowed, 
         dw_free(device);
         return result;
     }
+    if (device->is_block && device->is_writable)
+        dw_posix_zero_open(&device->zero, device->number);
     *disk = &device->disk.base;
     return 0;
 }

@@ -74,7 +74,11 @@ static int fill_chunk(struct dw_store *store, size_t chunk)
     struct dw_making *making = &store->making;
     uint64_t left = dw_store_geometry(store)->volume_size - making->filled;
     size_t size = (size_t)dw_min_u64(left, chunk);
-    int result = dw_file_write(making->file, store->zeros, size, making->place.base + making->filled);
+    uint64_t offset = making->place.base + making->filled;
+    const struct dw_disk_ops *ops = making->file->disk->ops;
+    int result = ops->zero ? ops->zero(making->file, offset, size) : -EOPNOTSUPP;
+    if (result == -EOPNOTSUPP)
+        result = dw_file_write(making->file, store->zeros, size, offset);
     if (result == 0)
         making->filled += size;
     return result;
