@@ -123,13 +123,37 @@ static int tell_slots(struct dw_device *device, dw_place_fn *fn, void *context)
     return 0;
 }
 
-/* Only a writer knows its slots without looking: nobody else changes them. */
+static int find_superblock(struct dw_device *device, bool is_writing)
+{
+    int result = dw_device_super_load(device, is_writing);
+    if (result == 0)
+        result = dw_device_find_log(device);
+    for (uint32_t copy = 0; copy < DW_SUPERBLOCK_COPIES && result == 0; copy++)
+        device->copies[copy] = dw_device_place_of_log_copy(&device->info, device->log, copy);
+    return result;
+}
+
+/* A writer knows its slots without looking: nobody else changes them. A reader that follows a writer need not look again
+ * before the writer's superblock says something new: every claim does. */
+static bool is_up_to_date(const struct dw_device *device)
+{
+    return device->is_scanned && (device->is_locked || device->scanned_sequence == device->seen_sequence);
+}
+
+static int scan_for_list(struct dw_device *device)
+{
+    device->scanned_sequence =
+        device->seen_sequence; /* before, so that what is claimed meanwhile is looked for again */
+    int result = device->is_locked || !device->is_scanned ? 0 : find_superblock(device, false);
+    return result == 0 ? dw_device_scan_all(device) : result;
+}
+
 static int list_places(struct dw_places *places, dw_place_fn *fn, void *context)
 {
     struct dw_device *device = dw_device_of(places);
     uint32_t log = device->log;
     int result = dw_device_open_file(device, DW_OPEN_WRITE);
-    if (result == 0 && !device->is_locked && (device->is_scanned || !device->is_found))
+    if (result == 0 && !device->is_found)
         result = dw_device_super_load(device, false);
     if (result != 0 || !device->is_found)
         return result;
@@ -145,8 +169,8 @@ static int list_places(struct dw_places *places, dw_place_fn *fn, void *context)
     result = device->info.logs[log].state == DW_DEVICE_LOG_READY
                  ? fn(context, DW_PLACE_SUPERBLOCK, DW_VOLUME_NUMBER_NONE, super.name, &super)
                  : 0;
-    if (result == 0 && device->log != DW_DEVICE_NO_LOG && !(device->is_locked && device->is_scanned))
-        result = dw_device_scan_all(device);
+    if (result == 0 && device->log != DW_DEVICE_NO_LOG && !is_up_to_date(device))
+        result = scan_for_list(device);
     if (result != 0 || device->log == DW_DEVICE_NO_LOG)
         return result;
     return tell_slots(device, fn, context);
@@ -173,16 +197,6 @@ static bool recall_headers(struct dw_places *places, const struct dw_place *plac
 
 /* ---- superblock of the log ---- */
 
-static int find_superblock(struct dw_device *device, bool is_writing)
-{
-    int result = dw_device_super_load(device, is_writing);
-    if (result == 0)
-        result = dw_device_find_log(device);
-    for (uint32_t copy = 0; copy < DW_SUPERBLOCK_COPIES && result == 0; copy++)
-        device->copies[copy] = dw_device_place_of_log_copy(&device->info, device->log, copy);
-    return result;
-}
-
 static int super_open(struct dw_places *places, bool is_writing)
 {
     struct dw_device *device = dw_device_of(places);
@@ -197,7 +211,11 @@ static int super_read(struct dw_places *places, uint32_t block_size, uint32_t co
         return -EINVAL;
     memset(block, 0, block_size);
     size_t done = 0;
-    return dw_file_read(device->file, block, block_size, device->copies[copy], &done);
+    int result = dw_file_read(device->file, block, block_size, device->copies[copy], &done);
+    struct dw_superblock_info info;
+    if (result == 0 && dw_superblock_decode(block, block_size, &info) == DW_DECODED_OK)
+        device->seen_sequence = dw_max_u64(device->seen_sequence, info.sequence);
+    return result;
 }
 
 static int super_write(struct dw_places *places, uint32_t block_size, uint32_t copy, const void *block)

@@ -47,6 +47,8 @@ struct dw_device {
     uint32_t log;                          /* index in info.logs, or DW_DEVICE_NO_LOG */
     bool is_locked;                        /* this log's WRITER lock is ours: only we change its slots */
     bool is_scanned;                       /* `slots` and `notes` hold */
+    uint64_t seen_sequence;    /* highest one in a copy of the log's superblock that was read */
+    uint64_t scanned_sequence; /* that of the moment before the last scan: while they are equal nothing was claimed */
     uint64_t copies[DW_SUPERBLOCK_COPIES]; /* where the log's superblock lies; constant while is_locked */
     struct dw_slots *slots;
     struct dw_device_note *notes;

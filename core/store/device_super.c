@@ -429,6 +429,20 @@ static int reserve_entry(struct dw_device *device, const struct dw_places_creati
     return dw_device_super_write(device);
 }
 
+/* A new log has no slots; unless its id is that of a creation that was interrupted. */
+static int free_own_slots(struct dw_device *device)
+{
+    int result = 0;
+    for (uint32_t slot = 0; slot < device->note_count && result == 0; slot++) {
+        if (!dw_device_is_ours(device, &device->notes[slot].slot))
+            continue;
+        result = dw_device_slot_write(device, slot, DW_SLOT_STATE_FREE, device->notes[slot].slot.uses);
+        if (result == 0)
+            result = dw_slots_give(device->slots, slot, device->log);
+    }
+    return result;
+}
+
 static int prepare_locked(struct dw_device *device, const struct dw_places_creation *creation)
 {
     bool is_changed = false;
@@ -448,7 +462,9 @@ static int prepare_locked(struct dw_device *device, const struct dw_places_creat
                                    (unsigned long long)creation->quota, (unsigned long long)device->info.slot_size);
     if (result == 0)
         result = reserve_entry(device, creation);
-    return result == 0 ? dw_device_scan_all(device) : result;
+    if (result == 0)
+        result = dw_device_scan_all(device);
+    return result == 0 ? free_own_slots(device) : result;
 }
 
 int dw_device_prepare(struct dw_places *places, const struct dw_places_creation *creation)
