@@ -2,7 +2,7 @@
 # scripts/vm/scenarios.sh: the scenarios of scripts/nvme-vm. Each runs in a subshell with a directory of its own, $vm_work; what
 # it prints is shown when it ends.
 
-vm_scenarios=(power-again power-several power-nvme power-raw power-ext4 power-xfs requests log probe conformance-512
+vm_scenarios=(power-again power-several power-nvme power-raw power-ext4 power-xfs requests log errors probe conformance-512
     conformance-4096)
 
 # ---- the suite of io/ ------------------------------------------------------------------------------------------------
@@ -129,6 +129,52 @@ END
     scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" build/release/dwal
     vm_nvme 4096 "$vm_work/device"
     vm_boot guest
+}
+
+# ---- a sector that cannot be written ---------------------------------------------------------------------------------------
+
+# The block behind the last entry of a log goes bad. Each backend must stop the log there, say what the device said, and leave
+# what was acknowledged.
+scenario_errors()
+{
+    local at faults='' number
+    truncate -s 64M "$vm_work/device"
+    cat >"$vm_work/make.script" <<'END'
+#!/bin/sh
+dwal init /dev/nvme0n1 --volume-size 4MiB >/dev/null 2>&1 && echo acknowledged | dwal append /dev/nvme0n1 --backend nvme --quiet
+END
+    cat >"$vm_work/guest.script" <<'END'
+#!/bin/sh
+failed=0
+for backend in nvme nvme-poll uring aio sync; do
+    wanted='No data available'
+    [ "${backend#nvme}" = "$backend" ] || wanted='NVMe status 0x.*No data available'
+    if echo lost | dwal append /dev/nvme0n1 --backend $backend --quiet 2>/tmp/out || ! grep -q "$wanted" /tmp/out; then
+        echo "$backend: another answer:"
+        cat /tmp/out
+        failed=1
+    fi
+    [ "$(dwal cat /dev/nvme0n1)" = acknowledged ] || { echo "$backend: another content"; failed=1; }
+done
+[ $failed = 1 ] || echo "five backends met a bad block: each stopped the log, said why, and lost nothing"
+exit $failed
+END
+    scripts/vm/initramfs "$vm_cache" "$vm_work/make.initramfs" "$vm_work/make.script" build/release/dwal
+    scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" build/release/dwal
+    vm_nvme 4096 "$vm_work/device"
+    vm_boot make
+    at=$(grep -abo acknowledged "$vm_work/device" | head -n 1 | cut -d: -f1)
+    number=0
+    while [ $number -lt 4 ]; do # one of them is the next to be written
+        faults+=",inject-error.$number.event=none,inject-error.$number.iotype=write,inject-error.$number.errno=5"
+        number=$((number + 1))
+        faults+=",inject-error.$((number - 1)).sector=$(((at / 4096 + number) * 8))"
+    done
+    vm_drives=(-blockdev "driver=file,node-name=file,filename=$vm_work/device"
+        -blockdev "driver=blkdebug,node-name=bad,image=file$faults" -device "nvme,id=nvme0,serial=dwal"
+        -device "nvme-ns,bus=nvme0,nsid=1,drive=bad,logical_block_size=4096,physical_block_size=4096")
+    vm_boot guest >"$vm_work/guest.out" || { cat "$vm_work/guest.out"; return 1; }
+    tail -n 1 "$vm_work/guest.out" # before it, what QEMU and the guest's kernel say of the block
 }
 
 # ---- power cuts ------------------------------------------------------------------------------------------------------
