@@ -12,6 +12,11 @@
 
 #include "tests/lib/raft_world.h"
 
+#ifdef DW_SANITIZED
+enum { OPERATIONS = 100000 };
+#else
+enum { OPERATIONS = 1000000 };
+#endif
 enum { RECORDS_MAX = 1500, EPISODE = 1200 };
 
 /* Did the save cut? Then the model does, and all is durable. */
@@ -247,7 +252,7 @@ static void the_raft_log_does_what_the_model_does(void **state)
 {
     (void)state;
     const char *wanted = getenv("DWAL_RAFT_MODEL_OPERATIONS"), *seed = getenv("DWAL_RAFT_MODEL_SEED");
-    uint64_t operations = wanted ? strtoull(wanted, NULL, 10) : 1000000;
+    uint64_t operations = wanted ? strtoull(wanted, NULL, 10) : OPERATIONS;
     uint64_t first = seed ? strtoull(seed, NULL, 10) : 1;
     static struct dw_raft_world world;
     for (uint64_t i = first; dw_raft_world_total.operations < operations; i++) {
