@@ -163,16 +163,31 @@ static int check_metadata(const void *metadata, size_t size)
     return 0;
 }
 
+/* Is what lies there a creation that a crash interrupted? Looks only: whatever else it is must not be touched. */
+static bool is_left_over(dwal_raft *raft)
+{
+    struct dwal_options look = raft->log_options;
+    bool is_empty = false;
+    dwal *log;
+    look.mode = DWAL_READ_ONLY;
+    if (dwal_open(raft->path, &look, &log) < 0)
+        return false;
+    int result = is_without_records(log, &is_empty);
+    (void)dwal_close(log);
+    return result == 0 && is_empty;
+}
+
 /* Make the base log, or take over one that an interrupted creation left. */
 static int create_log(dwal_raft *raft)
 {
     int result = dwal_create(raft->path, &raft->log_options);
-    if (result < 0 && result != DWAL_EEXIST)
-        return result;
-    bool is_left_over = result == DWAL_EEXIST;
-    struct dwal_error there = *dwal_last_error();
-    result = dwal_open(raft->path, &raft->log_options, &raft->log);
-    return is_left_over && result < 0 ? dwal_set_error(&there) : result;
+    if (result == DWAL_EEXIST) {
+        struct dwal_error there = *dwal_last_error();
+        if (!is_left_over(raft))
+            return dwal_set_error(&there);
+        result = 0;
+    }
+    return result == 0 ? dwal_open(raft->path, &raft->log_options, &raft->log) : result;
 }
 
 int dwal_raft_create(const char *path, const void *metadata, size_t metadata_size,

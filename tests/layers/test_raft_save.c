@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/lib/raft_kit.h"
+#include "tests/lib/shell.h"
 
 static void E1_create_refuses_a_place_with_a_log(void **state)
 {
@@ -14,9 +15,11 @@ static void E1_create_refuses_a_place_with_a_log(void **state)
     dw_raft_kit_close(dw_raft_kit_create());
     struct dwal_raft_options options = dw_raft_kit_options();
     dwal_raft *raft;
+    dw_shell_good("find %s -type f -exec sha256sum {} + | sort > %s/sums", dw_log_kit_path, dw_log_kit_directory);
     assert_int_equal(dwal_raft_create(dw_log_kit_path, "x", 1, &options, &raft), DWAL_EEXIST);
     assert_null(raft);
     /* Nothing was touched. */
+    dw_shell_good("find %s -type f -exec sha256sum {} + | sort | cmp - %s/sums", dw_log_kit_path, dw_log_kit_directory);
     raft = dw_raft_kit_open(0, 0);
     dw_raft_kit_ready(raft);
     assert_int_equal(dwal_raft_create(dw_log_kit_path, "x", 1, &options, &(dwal_raft *){NULL}), DWAL_EEXIST);
