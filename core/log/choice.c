@@ -209,8 +209,8 @@ static int find_environment(const char **backend)
     const char *named = secure_getenv("DWAL_BACKEND");
     *backend = named && named[0] ? named : NULL;
     if (*backend && (!dw_options_is_backend(named) || strcmp(named, "sim") == 0))
-        return dw_fail(DWAL_EARGUMENT, "the environment variable DWAL_BACKEND is \"%.20s\": choose sync, uring, aio or nvme",
-                       named);
+        return dw_fail(DWAL_EARGUMENT,
+                       "the environment variable DWAL_BACKEND is \"%.20s\": choose sync, uring, aio or nvme", named);
     return 0;
 }
 
@@ -240,8 +240,13 @@ static void fill_order(const struct dwal_choice *choice, struct dw_backend_order
     }
     char figures[200];
     tell_figures(choice, figures, sizeof figures);
-    snprintf(order->why, sizeof order->why, "%s: a durable 4 KiB write took %s at the median",
-             dwal_chosen_by_text(choice->chosen_by), figures);
+    char when[48] = "";
+    time_t seconds = (time_t)(choice->measured_time_ns / 1000000000u);
+    struct tm parts;
+    if (choice->chosen_by == DWAL_CHOSEN_BY_CACHE && gmtime_r(&seconds, &parts))
+        (void)strftime(when, sizeof when, " (%Y-%m-%d %H:%M UTC)", &parts);
+    snprintf(order->why, sizeof order->why, "%s%s: a durable 4 KiB write took %s at the median",
+             dwal_chosen_by_text(choice->chosen_by), when, figures);
 }
 
 static void learn_write_size(struct dwal *log, bool is_free)
@@ -309,8 +314,8 @@ void dw_choice_tell(struct dwal *log)
     dw_event_tell(log, DWAL_EVENT_INFO, "backend %s%s: %s", choice->backend,
                   choice->way == DWAL_WAY_FLUSH ? " (write, then flush)" : "", log->backend.why);
     for (uint32_t i = 0; i < choice->reason_count; i++)
-        if (strncmp(choice->reasons[i], "ALARM", 5) == 0)
-            dw_event_tell(log, DWAL_EVENT_WARNING, "%s", choice->reasons[i]);
+        dw_event_tell(log, strncmp(choice->reasons[i], "ALARM", 5) == 0 ? DWAL_EVENT_WARNING : DWAL_EVENT_DEBUG, "%s",
+                      choice->reasons[i]);
 }
 
 /* ---- while the log runs ---------------------------------------------------------------------------------------------- */
@@ -318,17 +323,14 @@ void dw_choice_tell(struct dwal *log)
 /* The figures in cache and table are of another time: the next open measures again. */
 static void mark_stale(struct dwal *log)
 {
-    struct dw_measured *measured = dw_alloc(sizeof *measured);
-    if (!measured)
+    struct dw_measured measured;
+    if (!take_lock())
         return;
-    if (take_lock()) {
-        if (dw_measured_find(log->choice_key, measured) && measured->time_ns == log->choice.measured_time_ns) {
-            measured->is_stale = true;
-            dw_measured_keep(measured);
-        }
-        pthread_mutex_unlock(&choice_mutex);
+    if (dw_measured_find(log->choice_key, &measured) && measured.time_ns == log->choice.measured_time_ns) {
+        measured.is_stale = true;
+        dw_measured_keep(&measured);
     }
-    dw_free(measured);
+    pthread_mutex_unlock(&choice_mutex);
 }
 
 void dw_choice_watch(struct dwal *log, uint64_t now_ns)

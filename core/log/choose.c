@@ -250,8 +250,10 @@ uint64_t dw_choose_expected_ns(const struct dwal_timing *timings, size_t count, 
         if (row && row->size >= size && !above)
             above = row;
     }
-    if (!below || !above)
-        return below ? below->p50_ns : above ? above->p50_ns : 0;
+    if (!below)
+        return above ? above->p50_ns : 0;
+    if (!above)
+        return size <= 2 * (uint64_t)below->size ? below->p50_ns : 0; /* nobody knows how it goes on */
     if (above->size == below->size || above->p50_ns <= below->p50_ns)
         return below->p50_ns;
     return below->p50_ns + (above->p50_ns - below->p50_ns) * (size - below->size) / (above->size - below->size);

@@ -44,8 +44,8 @@ bool dw_choose_allows_kernel_polling(const struct dw_site *site);
 uint32_t dw_choose_write_size(const struct dwal_timing *timings, size_t count, const char *backend, enum dwal_way way);
 /* The block of a new log: the device's physical block when that is larger than 4096 and a power of two up to 64 KiB. */
 uint32_t dw_choose_block_size(uint32_t physical_block_size);
-/* A durable write of `size` bytes by these figures, nanoseconds at the median, between measured sizes by a straight line;
- * 0: unknown. */
+/* A durable write of `size` bytes by these figures, nanoseconds at the median, between measured sizes by a straight line,
+ * and not far beyond the largest of them; 0: unknown. */
 uint64_t dw_choose_expected_ns(const struct dwal_timing *timings, size_t count, const char *backend, enum dwal_way way,
                                uint64_t size);
 

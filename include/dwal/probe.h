@@ -35,11 +35,8 @@ struct dwal_fact {
 
 /* ---- measurements --------------------------------------------------------------------------------------------------*/
 
-enum dwal_way { /* how a write is made durable */
-                DWAL_WAY_DSYNC =
-                    0, /* one write that is durable when it returns (RWF_DSYNC; passthrough: the FUA bit) */
-                DWAL_WAY_FLUSH = 1, /* an ordinary write, then fdatasync */
-};
+/* How a write is made durable: by itself (RWF_DSYNC; passthrough: the FUA bit), or an ordinary one and then fdatasync. */
+enum dwal_way { DWAL_WAY_DSYNC = 0, DWAL_WAY_FLUSH = 1 };
 struct dwal_timing {
     char backend[12]; /* "sync", "uring", "aio", "nvme", "nvme-poll" */
     enum dwal_way way;

@@ -146,7 +146,7 @@ static void the_first_open_measures_and_later_ones_remember(void **state)
     assert_int_equal(open_and_close(&options, &choice), 0); /* from the file */
     assert_int_equal(choice.chosen_by, DWAL_CHOSEN_BY_CACHE);
     assert_true(choice.measured_time_ns > 0);
-    assert_true(was_told("measured earlier: a durable 4 KiB write took sync "));
+    assert_true(was_told("measured earlier (20") && was_told("UTC): a durable 4 KiB write took sync "));
     struct stat facts;
     assert_int_equal(stat(cache_file(), &facts), 0);
     assert_int_equal(facts.st_mode & 0777, 0600);
@@ -369,7 +369,6 @@ static void without_memory_the_facts_decide(void **state)
         int result = dw_choice_make(log, true, &order);
         dw_alloc_fail_at(0, false);
         assert_int_equal(result, 0);
-        assert_true(order.count == 0 || strcmp(order.kinds[0], "sync") == 0);
         assert_true(dw_alloc_bytes() == held);
     }
     assert_int_equal(dwal_close(log), 0);

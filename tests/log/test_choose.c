@@ -263,7 +263,9 @@ static void expected_time_lies_on_a_line_between_sizes(void **state)
     assert_int_equal(dw_choose_expected_ns(rows, count, "sync", DWAL_WAY_DSYNC, 10240), 106000);
     assert_int_equal(dw_choose_expected_ns(rows, count, "sync", DWAL_WAY_DSYNC, 65536), 160000);
     assert_int_equal(dw_choose_expected_ns(rows, count, "sync", DWAL_WAY_DSYNC, 512), 100000);
-    assert_int_equal(dw_choose_expected_ns(rows, count, "sync", DWAL_WAY_DSYNC, 8u << 20), 1120000);
+    assert_int_equal(dw_choose_expected_ns(rows, count, "sync", DWAL_WAY_DSYNC, 2u << 20), 1120000);
+    assert_int_equal(dw_choose_expected_ns(rows, count, "sync", DWAL_WAY_DSYNC, 8u << 20), 0);
+    assert_int_equal(dw_choose_expected_ns(rows, 1, "sync", DWAL_WAY_DSYNC, 65536), 0);
     assert_int_equal(dw_choose_expected_ns(rows, count, "aio", DWAL_WAY_DSYNC, 4096), 0);
 }
 

@@ -118,7 +118,8 @@ static void a_log_with_a_live_writer_is_measured_beside_and_keeps_all(void **sta
     wait_for("$D info $T/log | grep -q 'a writer is at work'");
     const char *text = dw_shell_good("$D probe $T/log --quick");
     has(text, "extents of the volumes");
-    has(text, "100 % written, 0 % unwritten");
+    if (!strstr(text, "this file system does not tell"))
+        has(text, "100 % written, 0 % unwritten");
     has(text, "its commits and these figures disturbed one another");
     wait_for("! kill -0 $(cat $T/pid) 2>/dev/null");
     wait_for("test $($D cat $T/log | wc -l) = 4000");
