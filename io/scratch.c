@@ -13,7 +13,8 @@
 #include "base/bits.h"
 #include "io/posix.h"
 
-#define FILL_CHUNK ((size_t)1 << 20)
+#define FILL_CHUNK     ((size_t)1 << 20)
+#define SMALLEST_WRITE 4096u /* a device with larger sectors is not measured */
 
 void dw_scratch_payload(unsigned char *bytes, size_t size)
 {
@@ -44,7 +45,7 @@ int dw_scratch_open(struct dw_disk *disk, uint64_t size, uint64_t unwritten_size
     dw_assert(size > 0 && size % 4096 == 0 && unwritten_size % 4096 == 0);
     *scratch = (struct dw_scratch){.disk = disk, .size = size};
     int result = dw_posix_open_unnamed(disk, &scratch->file);
-    if (result == 0 && scratch->file->alignment > 4096)
+    if (result == 0 && scratch->file->alignment > SMALLEST_WRITE)
         result = -EINVAL;
     if (result == 0)
         result = fill_file(scratch->file, size);
@@ -70,6 +71,8 @@ int dw_scratch_borrow(struct dw_file *file, uint64_t from, uint64_t size, struct
 {
     *scratch = (struct dw_scratch){
         .disk = file->disk, .file = file, .from = from, .size = size, .is_zeros = true, .is_borrowed = true};
+    if (file->alignment > SMALLEST_WRITE)
+        return -EINVAL;
     size_t chunk = (size_t)dw_min_u64(size, FILL_CHUNK);
     unsigned char *zeros = dw_alloc_io(chunk, 4096);
     if (!zeros)
