@@ -372,6 +372,23 @@ static int check_place(const char *path, const struct dwal_options *options)
     return result < 0 || resolved.mode != DWAL_WRITE ? result : dw_place_check_old(path, &resolved);
 }
 
+/* A log that is named by the generic node of its device is written through that, unless the options say otherwise. */
+static const struct dwal_options *name_backend(const char *path, const struct dwal_options *given,
+                                               struct dwal_options *own)
+{
+    if (!dw_path_is_generic(path))
+        return given;
+    *own = (struct dwal_options)DWAL_OPTIONS_INIT;
+    if (given) {
+        if (given->size == 0 || given->size > sizeof *own)
+            return given; /* refused later, with a text */
+        memcpy(own, given, given->size);
+        own->size = sizeof *own;
+    }
+    own->backend = own->backend ? own->backend : "nvme";
+    return own;
+}
+
 int dwal_open(const char *path, const struct dwal_options *options, dwal **log)
 {
     if (!path || !log)
@@ -385,6 +402,8 @@ int dwal_open(const char *path, const struct dwal_options *options, dwal **log)
     int result = dw_path_open(path, is_reading ? DW_OPEN_READ : DW_OPEN_WRITE, is_unsafe, &setup.disk);
     if (result < 0)
         return result;
+    struct dwal_options own;
+    options = name_backend(path, options, &own);
     result = setup.disk->is_device ? 0 : check_place(path, options);
     if (result == 0)
         result = dw_log_open_on(&setup, options, log);

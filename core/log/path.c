@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -11,21 +12,55 @@
 #include "core/format/codec.h"
 #include "io/guard.h"
 
-bool dw_path_is_device(const char *path, char *device, const char **name)
+/* "/dev/ng0n1" -> "/dev/nvme0n1". That both are one namespace is checked by the nvme queue before it writes. */
+static bool find_block_device(const char *generic, char *device)
+{
+    char real[PATH_MAX];
+    unsigned controller, number;
+    int length = 0;
+    if (!realpath(generic, real) || sscanf(real, "/dev/ng%un%u%n", &controller, &number, &length) != 2 ||
+        real[length] != '\0')
+        return false;
+    snprintf(device, PATH_MAX, "/dev/nvme%un%u", controller, number);
+    return true;
+}
+
+/* Put the path of the device's node into `device`, cut off behind the last '#' if only then it exists. */
+static bool find_node(const char *path, char *device, const char **name, bool *is_generic)
 {
     struct stat facts;
     int length = snprintf(device, PATH_MAX, "%s", path);
     *name = "";
+    *is_generic = false;
     if (length < 0 || length >= PATH_MAX)
         return false;
-    if (stat(path, &facts) == 0)
-        return S_ISBLK(facts.st_mode);
-    char *hash = strrchr(device, '#');
-    if (!hash)
-        return false;
-    *hash = '\0';
-    *name = path + (hash - device) + 1;
-    return stat(device, &facts) == 0 && S_ISBLK(facts.st_mode);
+    if (stat(path, &facts) != 0) {
+        char *hash = strrchr(device, '#');
+        if (!hash)
+            return false;
+        *hash = '\0';
+        *name = path + (hash - device) + 1;
+        if (stat(device, &facts) != 0)
+            return false;
+    }
+    char generic[PATH_MAX];
+    memcpy(generic, device, sizeof generic);
+    *is_generic = S_ISCHR(facts.st_mode) && find_block_device(generic, device);
+    return *is_generic ? stat(device, &facts) == 0 && S_ISBLK(facts.st_mode) : S_ISBLK(facts.st_mode);
+}
+
+bool dw_path_is_device(const char *path, char *device, const char **name)
+{
+    bool is_generic;
+    return find_node(path, device, name, &is_generic);
+}
+
+bool dw_path_is_generic(const char *path)
+{
+    char device[PATH_MAX];
+    const char *name;
+    bool is_generic;
+    return find_node(path, device, &name, &is_generic) && is_generic;
 }
 
 /* The kernel said no: say who or what is in the way. */

@@ -11,6 +11,9 @@
 /* Is it a block device, with or without a name behind it? `device` (of PATH_MAX bytes) gets the path of its node, *name the
  * part of `path` behind the last '#', or "". An existing path is taken as it is, whatever letters it has. */
 bool dw_path_is_device(const char *path, char *device, const char **name);
+/* Is it the generic node of an NVMe namespace ("/dev/ng0n1"), with or without a name behind it? It stands for the block device
+ * of that namespace, and for the wish to write past the block layer. */
+bool dw_path_is_generic(const char *path);
 /* Open what is there. `flags`: DW_OPEN_READ or DW_OPEN_WRITE. Errors are dwal codes: DWAL_ENOLOG, DWAL_EUNSUPPORTED,
  * DWAL_EBUSY (a device in use), DWAL_EPERMISSION, DWAL_EARGUMENT (a name that no log can have), ... */
 DW_NODISCARD int dw_path_open(const char *path, unsigned flags, bool is_unsafe, struct dw_disk **disk);

@@ -173,7 +173,8 @@ struct dwal_options {
 int dwal_create(const char *path, const struct dwal_options *options);
 
 /* Open a log, recover what a crash left, start the maker and the flusher. `options` may be NULL. On 0 *log is yours
- * until dwal_close; on failure *log is NULL. Blocks: a few reads per volume, and a scan of what no TOC covers.
+ * until dwal_close; on failure *log is NULL. Everywhere a path "/dev/ng0n1", the generic node of an NVMe namespace, means
+ * its block device /dev/nvme0n1; here it also names the backend "nvme", when the options name none. Blocks: a few reads per volume, and a scan of what no TOC covers.
  * DWAL_ENOLOG, DWAL_EBUSY, DWAL_EARGUMENT, DWAL_EMAGIC, DWAL_EVERSION, DWAL_EFOREIGN, DWAL_ECORRUPT, DWAL_ELOST,
  * DWAL_EROLLBACK, DWAL_EUNCERTAIN, DWAL_EDEVICE, DWAL_EPERMISSION, DWAL_EMEMORY. */
 int dwal_open(const char *path, const struct dwal_options *options, dwal **log);

@@ -83,6 +83,17 @@ vm_xfs() # FILE SIZE LBA; below 300 MB only with a leave that nobody documents
     mkfs.xfs --unsupported -q -K -s "size=$3" "$1" >/dev/null 2>&1
 }
 
+# vm_keep_fresh FILE...: a second try finds these drives as the first one did.
+vm_keep_fresh()
+{
+    local file
+    vm_fresh=
+    for file in "$@"; do
+        cp --sparse=always "$file" "$file.fresh"
+        vm_fresh+="cp --sparse=always '$file.fresh' '$file'; "
+    done
+}
+
 # vm_boot NAME: boot $vm_work/NAME.initramfs with vm_drives, after `vm_fresh` has made them as they should be. A guest that
 # stalls is tried once more: the emulated device of QEMU 7.2 forgets a request now and then.
 vm_boot()
@@ -138,5 +149,6 @@ vm_run()
     } >"$vm_work/run.script"
     scripts/vm/initramfs "$vm_cache" "$vm_work/run.initramfs" "$vm_work/run.script" "${modules[@]}" "$program" "${files[@]}"
     vm_nvme "$lba" "${drives[@]}"
+    vm_keep_fresh "${drives[@]}"
     vm_boot run
 }

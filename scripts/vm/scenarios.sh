@@ -31,6 +31,7 @@ exit $failed
 END
     scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" "${programs[@]}"
     vm_nvme "$lba" "$vm_work/device" "$vm_work/scratch"
+    vm_keep_fresh "$vm_work/device" "$vm_work/scratch"
     vm_boot guest
 }
 scenario_conformance_512() { conformance 512; }
@@ -42,18 +43,19 @@ scenario_requests()
 {
     vm_ext4 "$vm_work/ext4" 64M
     vm_xfs "$vm_work/xfs" 64M 4096
-    truncate -s 64M "$vm_work/device"
+    truncate -s 128M "$vm_work/device"
     cat >"$vm_work/guest.script" <<'END'
 #!/bin/sh
 mkdir /ext4 /xfs
 mount -t ext4 /dev/nvme0n2 /ext4 || exit 1
 mount -t xfs /dev/nvme0n3 /xfs || exit 1
-echo "on     with   commits  FUA+write  bare-write   flush  metadata  journal-commit"
+echo "on     with      commits  FUA+write  bare-write  flush  block-layer  metadata  journal-commit"
 failed=0
 vm_requests raw /dev/nvme0n1 sync nvme0n1 1 || failed=1 # the kernel's own flush: shows that one would be seen
 vm_requests raw '/dev/nvme0n1#aio' aio nvme0n1 0 || failed=1
 vm_requests raw '/dev/nvme0n1#uring' uring nvme0n1 0 || failed=1
 vm_requests raw '/dev/nvme0n1#nvme' nvme nvme0n1 0 || failed=1
+vm_requests raw '/dev/ng0n1#generic' - nvme0n1 0 || failed=1
 vm_requests raw '/dev/nvme0n1#poll' nvme-poll nvme0n1 0 || failed=1
 for backend in sync uring aio; do
     vm_requests ext4 /ext4/$backend $backend nvme0n2 0 || failed=1
@@ -63,6 +65,7 @@ exit $failed
 END
     scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" -m xfs build/release/vm_requests
     vm_nvme 4096 "$vm_work/device" "$vm_work/ext4" "$vm_work/xfs"
+    vm_keep_fresh "$vm_work/device" "$vm_work/ext4" "$vm_work/xfs"
     vm_boot guest
 }
 
@@ -77,18 +80,20 @@ scenario_log()
 mount -t ext4 /dev/nvme0n2 /mnt || exit 1
 failed=0
 guest-log /mnt/uring uring || failed=1
-# Four logs on one device, each killed and trimmed beside the content of the others.
+# Five logs on one device, each killed and trimmed beside the content of the others.
 guest-log /dev/nvme0n1 nvme || failed=1
+guest-log '/dev/ng0n1#generic' - || failed=1
 guest-log '/dev/nvme0n1#second' uring || failed=1
 guest-log '/dev/nvme0n1#third' aio || failed=1
 guest-log '/dev/nvme0n1#fourth' sync || failed=1
-for path in /dev/nvme0n1 '/dev/nvme0n1#second' '/dev/nvme0n1#third' '/dev/nvme0n1#fourth'; do
+for path in /dev/nvme0n1 '/dev/ng0n1#generic' '/dev/nvme0n1#generic' '/dev/nvme0n1#second' '/dev/nvme0n1#third' '/dev/nvme0n1#fourth'; do
     dwal verify "$path" >/tmp/out 2>&1 || { cat /tmp/out; failed=1; }
 done
 exit $failed
 END
     scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" build/release/dwal scripts/vm/guest-log
     vm_nvme 4096 "$vm_work/device" "$vm_work/ext4"
+    vm_keep_fresh "$vm_work/device" "$vm_work/ext4"
     vm_boot guest
 }
 
@@ -128,6 +133,7 @@ exit $failed
 END
     scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" build/release/dwal
     vm_nvme 4096 "$vm_work/device"
+    vm_keep_fresh "$vm_work/device"
     vm_boot guest
 }
 
@@ -228,7 +234,7 @@ power_record()
 power_judge()
 {
     # shellcheck disable=SC2086  # a list of words
-    build/release/vm_crash "$ram" "$loop" "$kind" "$vm_work/mount" "$lba" sync "${DWAL_VM_IMAGES:-400}" "${DWAL_VM_SEED:-1}" $1
+    build/release/vm_crash "$ram" "$loop" "$kind" "$vm_work/mount" "$lba" sync "${DWAL_VM_IMAGES:-300}" "${DWAL_VM_SEED:-1}" $1
 }
 
 power() # KIND LBA LOGS BACKEND...

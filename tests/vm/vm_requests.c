@@ -5,7 +5,8 @@
  * Makes a log at PATH, waits until the maker has nothing to do, and traces COMMITS commits of one thread in a trace instance of
  * its own: nvme_setup_cmd tells write, FUA bit and flush, also of passthrough commands that the block layer does not see;
  * block_rq_issue tells data from metadata of a file system; jbd2 and xfs tell of journal commits. DISK: nvme0n1.
- * FLUSHES: 0, or 1 for a case in which a flush goes with each write (the control: the instrument is not blind).
+ * BACKEND: "-" for the one that the path chooses. FLUSHES: 0, or 1 for a case in which a flush goes with each write (the
+ * control: the instrument is not blind).
  * Prints one row of a table; status 1 and a reason when it is not as it must be. */
 #include <errno.h>
 #include <stdarg.h>
@@ -177,10 +178,12 @@ int main(int argument_count, char **arguments)
         return 1;
     }
     unsigned flushes_wanted = (unsigned)strtoul(arguments[5], NULL, 10);
-    struct counts counts = trace_commits(arguments[2], arguments[3], arguments[4]);
+    const char *backend = strcmp(arguments[3], "-") == 0 ? NULL : arguments[3];
+    struct counts counts = trace_commits(arguments[2], backend, arguments[4]);
     bool is_good = is_right(&counts, flushes_wanted);
-    printf("%-6s %-9s %4d %9u %11u %7u %8u %15u  %s\n", arguments[1], arguments[3], COMMITS, counts.fua_writes,
-           counts.plain_writes, counts.flushes, counts.metadata_requests, counts.journal_commits,
+    printf("%-6s %-9s %7d %10u %11u %6u %12u %9u %15u  %s\n", arguments[1], backend ? backend : "(its own)", COMMITS,
+           counts.fua_writes, counts.plain_writes, counts.flushes, counts.data_requests, counts.metadata_requests,
+           counts.journal_commits,
            !is_good         ? "WRONG"
            : flushes_wanted ? "as foreseen: a flush for each"
                             : "one FUA write each");
