@@ -6,11 +6,12 @@
 #define DW_TOOLS_LAYER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <dwal/dwal.h>
 
-#define DW_LAYER_NAMES "raft" /* for the help: all of them, with | between */
+#define DW_LAYER_NAMES "raft|indexed" /* for the help: all of them, with | between */
 
 struct dw_layer_request {
     const char *path;
@@ -32,10 +33,12 @@ struct dw_layer {
     int (*info)(const struct dw_layer_request *request);   /* in place of the log's own */
 };
 
-extern const struct dw_layer dw_layer_raft;
+extern const struct dw_layer dw_layer_raft, dw_layer_indexed;
 
 /* NULL: there is none of this name, and that was told. */
 const struct dw_layer *dw_layer_find(const char *name);
+/* Data at the end of a line for people: what the decoder said, else text where it is text, else hex; then the line's end. */
+void dw_layer_print_data(const void *data, size_t size, const char *decoded);
 /* Is `word` one of the words in `list`, which has commas between? */
 bool dw_layer_has_word(const char *list, const char *word);
 

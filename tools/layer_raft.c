@@ -17,8 +17,6 @@
 #include "tools/output.h"
 #include "tools/tool.h"
 
-enum { SHOWN_BYTES = 64 }; /* of data in a line for people */
-
 struct dump {
     const struct dw_layer_request *request;
     struct dw_decoder decoder;
@@ -55,32 +53,6 @@ static bool is_wanted(const struct dump *dump, const struct dwal_raft_record *re
     return record->kind == DWAL_RAFT_ENTRY && (dw_layer_has_word(types, number) || dw_layer_has_word(types, named));
 }
 
-static bool is_text(const unsigned char *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i] < 0x20 || bytes[i] > 0x7e)
-            return false;
-    return size > 0;
-}
-
-static void print_data(const struct dwal_raft_record *record, const char *decoded)
-{
-    const unsigned char *bytes = record->data;
-    size_t shown = record->size < SHOWN_BYTES ? record->size : SHOWN_BYTES;
-    const char *rest = shown < record->size ? "..." : "";
-    if (decoded)
-        dw_output_format("  %s", decoded);
-    else if (is_text(bytes, shown))
-        dw_output_format("  \"%.*s\"%s", (int)shown, (const char *)bytes, rest);
-    else if (shown > 0) {
-        dw_output_text("  ");
-        for (size_t i = 0; i < shown; i++)
-            dw_output_format("%02x", bytes[i]);
-        dw_output_text(rest);
-    }
-    dw_output_text("\n");
-}
-
 static void print_text(const struct dump *dump, const struct dwal_raft_record *record, const char *decoded)
 {
     if (dump->request->is_raw)
@@ -96,7 +68,7 @@ static void print_text(const struct dump *dump, const struct dwal_raft_record *r
     if (record->kind == DWAL_RAFT_ENTRY)
         dw_output_format(" type %" PRIu32, record->type);
     dw_output_format(" %zu bytes", record->size);
-    print_data(record, decoded);
+    dw_layer_print_data(record->data, record->size, decoded);
 }
 
 static void print_json(const struct dump *dump, const struct dwal_raft_record *record, const char *decoded)
