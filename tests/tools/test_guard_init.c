@@ -20,7 +20,7 @@ static int set_up(void **state)
 }
 static int tear_down(void **state)
 {
-    dw_shell("umount $T/mount; swapoff $DEV; losetup -d $DEV");
+    dw_shell("umount $T/mount; swapoff $DEV; delpart $DEV 1; delpart $DEV 2; losetup -d $DEV");
     return remove_directory(state);
 }
 
@@ -99,6 +99,49 @@ static void backing_of_a_loop_device_is_refused(void **state)
     refused(INIT_FORCE, "the backing of loop");
     good("losetup -d $(cat $T/other)");
     good(INIT);
+}
+
+/* Two partitions, from 1 MiB and from 9 MiB, of 8 MiB each, that the kernel knows as ${DEV}p1 and ${DEV}p2. */
+static bool make_partitions(void)
+{
+    if (!dw_shell_has("addpart"))
+        return false;
+    good("printf '\\0\\0\\0\\0\\203\\0\\0\\0\\0\\10\\0\\0\\0\\100\\0\\0"
+         "\\0\\0\\0\\0\\203\\0\\0\\0\\0\\110\\0\\0\\0\\100\\0\\0' | "
+         "dd of=$T/image bs=1 seek=446 conv=notrunc status=none && printf '\\125\\252' | "
+         "dd of=$T/image bs=1 seek=510 conv=notrunc status=none && addpart $DEV 1 2048 16384 && addpart $DEV 2 18432 "
+         "16384");
+    for (int i = 0; i < 50; i++) {
+        if (dw_shell("test -b ${DEV}p1 && test -b ${DEV}p2")->status == 0)
+            return true;
+        wait_ms(20);
+    }
+    return false;
+}
+
+static void partitions_stand_in_the_way_of_their_disk_and_not_of_one_another(void **state)
+{
+    (void)state;
+    if (!make_partitions()) {
+        print_message("skipped: no partitions of loop devices here\n");
+        skip();
+    }
+    good("mkfs.ext4 -q ${DEV}p1 && mkdir $T/mount && mount -o ro,noload ${DEV}p1 $T/mount");
+    note_sum();
+    refused(INIT, "p1 is mounted at ");
+    refused(INIT_FORCE, "p1 is mounted at ");
+    refused("$D init ${DEV}p1 --volume-size 1MiB --force", "mounted at ");
+    good("$D init ${DEV}p2 --volume-size 1MiB");
+    expect(0, "", "echo one | $D append ${DEV}p2 --lines");
+    good("umount $T/mount");
+    note_sum();
+    refused(INIT, "MBR partition table with 2 partitions");
+    struct beside writer = start_beside("$D append ${DEV}p2 --lines > $T/out");
+    feed(&writer, "two\n");
+    wait_for("test -s $T/out");
+    expect(1, "in use by something", INIT_FORCE); /* a part of it is being written */
+    assert_int_equal(stop_beside(&writer, 0), 0);
+    expect(0, "two", "$D cat ${DEV}p2");
 }
 
 static void read_only_device_is_refused(void **state)
@@ -279,6 +322,7 @@ int main(void)
         DEVICE_TEST(swap_in_use_is_refused),
         DEVICE_TEST(device_held_by_another_process_is_refused),
         DEVICE_TEST(backing_of_a_loop_device_is_refused),
+        DEVICE_TEST(partitions_stand_in_the_way_of_their_disk_and_not_of_one_another),
         DEVICE_TEST(read_only_device_is_refused),
         DEVICE_TEST(ext4_is_refused),
         DEVICE_TEST(xfs_is_refused),
