@@ -31,10 +31,10 @@ static bool is_forbidden(int result)
     return result == -EPERM || result == -EACCES || result == -ENOSYS;
 }
 
-static void tell_uring(int result, char *text, size_t size)
+/* `disabled`: what sysctl kernel.io_uring_disabled says. */
+static void tell_uring(int result, long disabled, char *text, size_t size)
 {
     const char *name = strerrorname_np(-result);
-    long disabled = result == -EPERM ? read_number("/proc/sys/kernel/io_uring_disabled") : 0;
     if (disabled >= 2)
         snprintf(text, size, "io_uring is forbidden by sysctl kernel.io_uring_disabled=%ld: set it to 0", disabled);
     else if (disabled == 1)
@@ -91,7 +91,7 @@ void dw_queue_refusal(const char *kind, int result, char *text, size_t size)
     bool is_uring = kind && (strcmp(kind, "uring") == 0 || (is_nvme && result != -EACCES));
     bool is_aio = kind && strcmp(kind, "aio") == 0;
     if (is_uring && is_forbidden(result))
-        tell_uring(result, text, size);
+        tell_uring(result, result == -EPERM ? read_number("/proc/sys/kernel/io_uring_disabled") : 0, text, size);
     else if (is_aio && (is_forbidden(result) || result == -EAGAIN))
         tell_aio(result, text, size);
     else if (is_nvme && result != -EINVAL)
