@@ -44,8 +44,8 @@ struct dwal_backup {
  * The file dwal.backup in it says of what moment it is. A backup that was opened for writing is no backup any more.
  * DWAL_EEXIST: something is at the destination (or, is_incremental, something else than an unchanged backup). DWAL_EFOREIGN:
  * a backup of another log. DWAL_EBUSY: another backup to this place is running. DWAL_ECORRUPT, DWAL_ELOST, ...: the source
- * is damaged, or (the text says which) the copy is: nothing was changed at the destination. DWAL_ENOSPACE, DWAL_EPERMISSION,
- * DWAL_EDEVICE, DWAL_ENOLOG, DWAL_EMEMORY. */
+ * is damaged, or (the text says which) the copy is: nothing was changed at the destination. DWAL_EUNSUPPORTED: is_incremental, and the
+ * file system cannot exchange two directories. DWAL_ENOSPACE, DWAL_EPERMISSION, DWAL_EDEVICE, DWAL_ENOLOG, DWAL_EMEMORY. */
 int dwal_backup(const char *path, const char *destination, struct dwal_backup *backup);
 
 #ifdef __GNUC__
