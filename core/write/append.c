@@ -235,7 +235,8 @@ static inline void append_in_block(struct dw_ring *ring, const struct dw_record_
     put_header(&nib, &ring->identity, info, metadata, lsn);
     if (metadata.size > 0)
         put_span(&nib, metadata);
-    put_span(&nib, data);
+    if (DW_LIKELY(data.size > 0)) /* without data there may be no address to copy from */
+        put_span(&nib, data);
     uint32_t size = (uint32_t)dw_record_size(info);
     if (offset + size == g->payload_size)
         slot->is_record_end = true;
