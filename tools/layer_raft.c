@@ -169,7 +169,7 @@ static int choose_start(const struct dw_layer_request *request, struct dwal_raft
     int result = dwal_raft_get_info(request->path, &options, &info);
     if (result == 0)
         result = dwal_raft_get_snapshots(request->path, &options, &snapshots);
-    if (result < 0)
+    if (result < 0 || !snapshots)
         return result;
     uint64_t first = info.first_index > 0 ? info.first_index : info.last_index + 1;
     start->index = (request->has_from && request->from > first ? request->from : first) - 1;

@@ -196,7 +196,7 @@ int dwal_raft_create(const char *path, const void *metadata, size_t metadata_siz
     if (!path || !out)
         return dw_raft_fail(DWAL_EARGUMENT, DWAL_NO_LSN, "%s is NULL", path ? "raft" : "path");
     *out = NULL;
-    dwal_raft *raft;
+    dwal_raft *raft = NULL;
     int result = check_metadata(metadata, metadata_size);
     if (result == 0)
         result = make_handle(path, options, &raft);
@@ -217,7 +217,7 @@ int dw_raft_create_on(dwal *log, const void *metadata, size_t size, const struct
                       dwal_raft **out)
 {
     *out = NULL;
-    dwal_raft *raft;
+    dwal_raft *raft = NULL;
     int result = make_handle(NULL, options, &raft);
     if (result < 0)
         return result;
@@ -270,7 +270,7 @@ int dwal_raft_open(const char *path, const struct dwal_raft_snapshot *snapshot, 
     if (!path || !out)
         return dw_raft_fail(DWAL_EARGUMENT, DWAL_NO_LSN, "%s is NULL", path ? "raft" : "path");
     *out = NULL;
-    dwal_raft *raft;
+    dwal_raft *raft = NULL;
     int result = make_handle(path, options, &raft);
     if (result < 0)
         return result;
@@ -288,7 +288,7 @@ int dw_raft_open_on(dwal *log, bool is_read_only, const struct dwal_raft_snapsho
                     const struct dwal_raft_options *options, dwal_raft **out)
 {
     *out = NULL;
-    dwal_raft *raft;
+    dwal_raft *raft = NULL;
     int result = make_handle(NULL, options, &raft);
     if (result < 0)
         return result;

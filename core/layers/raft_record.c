@@ -2,6 +2,7 @@
  *
  * The base log has checked every byte before it comes here; lengths and kinds are checked all the same, since anybody may
  * have appended to the log underneath. Failure: kind UNKNOWN, which the callers refuse with DWAL_ERAFT_RECORD. */
+#define DW_RAFT_FAIL_IMPLEMENTATION
 #include <stdarg.h>
 #include <stdio.h>
 

@@ -137,7 +137,7 @@ int dw_raft_wait(dwal_raft *raft, uint64_t end)
 static void cut_if_full(dwal_raft *raft, uint64_t *end, bool *is_cut)
 {
     const struct dw_raft_segment *segment = &raft->segments[raft->segment_count - 1];
-    uint64_t head_end;
+    uint64_t head_end = 0;
     if (raft->end - segment->lsn < raft->options.segment_size)
         return;
     *is_cut = dw_raft_append_head(raft, &head_end) == 0;
