@@ -43,10 +43,10 @@ struct dw_device {
     char name[DW_DEVICE_LOG_NAME_SIZE];
     struct dw_file *file; /* NULL: not opened yet */
     struct dw_device_info info;
-    bool is_found;                         /* info holds */
-    uint32_t log;                          /* index in info.logs, or DW_DEVICE_NO_LOG */
-    bool is_locked;                        /* this log's WRITER lock is ours: only we change its slots */
-    bool is_scanned;                       /* `slots` and `notes` hold */
+    bool is_found;             /* info holds */
+    uint32_t log;              /* index in info.logs, or DW_DEVICE_NO_LOG */
+    bool is_locked;            /* this log's WRITER lock is ours: only we change its slots */
+    bool is_scanned;           /* `slots` and `notes` hold */
     uint64_t seen_sequence;    /* highest one in a copy of the log's superblock that was read */
     uint64_t scanned_sequence; /* that of the moment before the last scan: while they are equal nothing was claimed */
     uint64_t copies[DW_SUPERBLOCK_COPIES]; /* where the log's superblock lies; constant while is_locked */
@@ -103,6 +103,10 @@ DW_NODISCARD int dw_device_mend(struct dw_places *places);
 DW_NODISCARD int dw_device_scan(struct dw_device *device, uint32_t first, uint32_t end);
 /* Everything: a map of the right size, all slots below slots_used. */
 DW_NODISCARD int dw_device_scan_all(struct dw_device *device);
+/* What the device's superblock says of its logs, for the map. */
+void dw_device_set_owners(struct dw_device *device);
+/* The device was made larger, or logs are gone: the map follows, without a look at the slots. -ENOMEM. */
+DW_NODISCARD int dw_device_adopt(struct dw_device *device);
 /* Write both headers of a slot, durably, one after the other: the first one decides when both are sound. */
 DW_NODISCARD int dw_device_slot_write(struct dw_device *device, uint32_t slot, enum dw_slot_state state, uint64_t uses);
 void dw_device_notes_free(struct dw_device *device);

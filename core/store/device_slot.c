@@ -189,7 +189,8 @@ static int make_map(struct dw_device *device)
     struct dw_device_note *notes = dw_realloc(device->notes, (size_t)count * sizeof *notes);
     if (!notes)
         return -ENOMEM;
-    memset(notes + device->note_count, 0, (size_t)(count - device->note_count) * sizeof *notes);
+    for (uint32_t slot = device->note_count; slot < count; slot++)
+        notes[slot] = (struct dw_device_note){.slot = {.kind = DW_DEVICE_FREE, .owner = DW_SLOT_FREE}};
     device->notes = notes;
     device->note_count = count;
     if (device->slots)
@@ -198,15 +199,38 @@ static int make_map(struct dw_device *device)
     return device->slots ? 0 : -ENOMEM;
 }
 
+void dw_device_set_owners(struct dw_device *device)
+{
+    for (uint32_t i = 0; i < DW_DEVICE_LOGS_MAX; i++) {
+        bool is_there = device->info.logs[i].state == DW_DEVICE_LOG_READY || i == device->log;
+        dw_slots_set_owner(device->slots, i, is_there, device->info.logs[i].quota);
+    }
+}
+
+int dw_device_adopt(struct dw_device *device)
+{
+    int result = make_map(device);
+    if (result != 0)
+        return result;
+    dw_device_set_owners(device);
+    for (uint32_t slot = 0; slot < device->info.slots_used; slot++) {
+        struct dw_device_slot *note = &device->notes[slot].slot;
+        if (note->owner >= DW_DEVICE_LOGS_MAX || device->info.logs[note->owner].state != DW_DEVICE_LOG_NONE)
+            continue;
+        note->owner = DW_SLOT_FREE;
+        note->kind = DW_DEVICE_FREE;
+        dw_slots_set(device->slots, slot, DW_SLOT_FREE, note->uses);
+    }
+    return 0;
+}
+
 int dw_device_scan_all(struct dw_device *device)
 {
     device->is_scanned = false;
     int result = make_map(device);
     if (result != 0)
         return result;
-    for (uint32_t i = 0; i < DW_DEVICE_LOGS_MAX; i++)
-        dw_slots_set_owner(device->slots, i, device->info.logs[i].state == DW_DEVICE_LOG_READY,
-                           device->info.logs[i].quota);
+    dw_device_set_owners(device);
     for (uint32_t slot = device->info.slots_used; slot < device->note_count; slot++) {
         device->notes[slot].slot = (struct dw_device_slot){.kind = DW_DEVICE_FREE, .owner = DW_SLOT_FREE};
         dw_slots_set(device->slots, slot, DW_SLOT_FREE, 0);

@@ -331,7 +331,7 @@ static int mend_locked(struct dw_device *device)
         result = write_twice(device);
     if (result == 0 && (is_grown || is_changed)) {
         remember_copies(device);
-        result = dw_device_scan_all(device);
+        result = dw_device_adopt(device);
     }
     return result;
 }

@@ -21,9 +21,7 @@ static int catch_up(struct dw_device *device)
         return result;
     if (!device->is_found || device->note_count != device->info.slot_count)
         return -ESTALE;
-    for (uint32_t i = 0; i < DW_DEVICE_LOGS_MAX; i++)
-        dw_slots_set_owner(device->slots, i, device->info.logs[i].state == DW_DEVICE_LOG_READY || i == device->log,
-                           device->info.logs[i].quota);
+    dw_device_set_owners(device);
     return dw_device_scan(device, used, device->info.slots_used);
 }
 
