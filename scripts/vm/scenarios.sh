@@ -2,7 +2,7 @@
 # scripts/vm/scenarios.sh: the scenarios of scripts/nvme-vm. Each runs in a subshell with a directory of its own, $vm_work; what
 # it prints is shown when it ends.
 
-vm_scenarios=(power-again power-several power-nvme power-raw power-ext4 power-xfs requests log errors probe conformance-512
+vm_scenarios=(power-again power-several power-nvme power-raw power-ext4 power-xfs requests log errors probe bench conformance-512
     conformance-4096)
 
 # ---- the suite of io/ ------------------------------------------------------------------------------------------------
@@ -134,6 +134,38 @@ END
     scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" build/release/dwal
     vm_nvme 4096 "$vm_work/device"
     vm_keep_fresh "$vm_work/device"
+    vm_boot guest
+}
+
+# ---- what dwal bench measures of it, past the block layer too ---------------------------------------------------------
+
+scenario_bench()
+{
+    truncate -s 64M "$vm_work/device"
+    cat >"$vm_work/guest.script" <<'END'
+#!/bin/sh
+failed=0
+expect() # TEXT FILE
+{
+    grep -q -- "$1" "$2" || { echo "missing: $1"; cat "$2"; failed=1; }
+}
+quick="--duration 300ms --rounds 2 --warm-up 10ms --settle 0 --file-size 8MiB --quiet --slowest 1"
+before=$(sha256sum </dev/nvme0n1)
+for device in /dev/nvme0n1 /dev/ng0n1; do
+    dwal bench $device --engines nvme,uring,sync --outstanding 1,4 $quick --json /tmp/run >/tmp/out 2>&1 || failed=1
+    expect '"label":"nvme Q4".*"failure":null' /tmp/run
+    expect '"label":"sync Q1".*"failure":null' /tmp/run
+    expect '^nvme Q1 ' /tmp/out
+done
+[ "$before" = "$(sha256sum </dev/nvme0n1)" ] || { echo "the device that was blank has changed"; failed=1; }
+dwal bench /dev/nvme0n1 --engines dwal --backend nvme $quick >/tmp/out 2>&1 || failed=1
+expect 'closed loop, backend nvme' /tmp/out
+dwal bench /dev/nvme0n1 --engines nvme $quick >/tmp/out 2>&1 && failed=1
+expect 'the device is not blank' /tmp/out
+exit $failed
+END
+    scripts/vm/initramfs "$vm_cache" "$vm_work/guest.initramfs" "$vm_work/guest.script" build/release/dwal
+    vm_nvme 4096 "$vm_work/device"
     vm_boot guest
 }
 

@@ -116,6 +116,29 @@ static void only_a_blank_file_is_overwritten(void **state)
     expect(1, "the log needs a directory or a device", "$D bench $T/new2 --engines dwal" QUICK);
 }
 
+static void a_blank_device_is_measured_and_blank_again(void **state)
+{
+    (void)state;
+    if (dw_shell("test $(id -u) = 0 && truncate -s 64M $T/image && losetup -f --show $T/image > $T/device")->status !=
+        0)
+        skip();
+    /* Everything that is to be known goes to files first: whatever fails, the loop device goes before it is told. */
+    dw_shell("device=$(cat $T/device); { $D bench $device" QUICK " > $T/bare; echo $? > $T/status; "
+             "cmp -n 67108864 $device /dev/zero && echo blank > $T/blank; "
+             "$D bench $device --engines dwal" QUICK " > $T/log; echo $? >> $T/status; "
+             "$D bench $device" QUICK "; echo $? >> $T/status; $D bench $device --engines dwal" QUICK "; "
+             "echo $? >> $T/status; $D bench $device --engines dwal --append" QUICK "; echo $? >> $T/status; "
+             "$D bench $device --engines dwal,sync --destroy" QUICK "; echo $? >> $T/status; "
+             "$D bench $device --engines sync --destroy" QUICK "; echo $? >> $T/status; "
+             "} > $T/out 2>&1 < /dev/null; losetup -d $device");
+    expect_output("0\n0\n1\n1\n0\n1\n0\n", "cat $T/status");
+    expect_output("blank\n", "cat $T/blank");
+    expect(0, "the device is not blank", "cat $T/out");
+    expect(0, "there is a log: give --append", "cat $T/out");
+    expect(0, "would overwrite each other", "cat $T/out");
+    expect(0, "closed loop, backend ", "cat $T/log");
+}
+
 static void a_log_is_measured_only_when_the_entries_may_stay(void **state)
 {
     (void)state;
@@ -310,6 +333,7 @@ int main(void)
         COMMAND_TEST(every_kind_of_load_gives_valid_json),
         COMMAND_TEST(a_plan_is_run_section_by_section),
         COMMAND_TEST(only_a_blank_file_is_overwritten),
+        COMMAND_TEST(a_blank_device_is_measured_and_blank_again),
         COMMAND_TEST(a_log_is_measured_only_when_the_entries_may_stay),
         COMMAND_TEST(no_permission_is_told),
         COMMAND_TEST(a_full_file_system_is_told_and_cleaned_up),
