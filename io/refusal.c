@@ -56,6 +56,7 @@ static void tell_aio(int result, char *text, size_t size)
                  strerrorname_np(-result), result == -ENOSYS ? ", or use a kernel that has it" : "");
 }
 
+#ifdef DW_HAVE_URING /* else the kind is not built */
 static void tell_nvme(int result, char *text, size_t size)
 {
     const char *cause = NULL;
@@ -84,6 +85,7 @@ static void tell_nvme(int result, char *text, size_t size)
     else
         snprintf(text, size, "%s (%s)", strerrordesc_np(-result), strerrorname_np(-result));
 }
+#endif
 
 void dw_queue_refusal(const char *kind, int result, char *text, size_t size)
 {
@@ -94,8 +96,10 @@ void dw_queue_refusal(const char *kind, int result, char *text, size_t size)
         tell_uring(result, result == -EPERM ? read_number("/proc/sys/kernel/io_uring_disabled") : 0, text, size);
     else if (is_aio && (is_forbidden(result) || result == -EAGAIN))
         tell_aio(result, text, size);
+#ifdef DW_HAVE_URING
     else if (is_nvme && result != -EINVAL)
         tell_nvme(result, text, size);
+#endif
     else if (result == -EOPNOTSUPP)
         snprintf(text, size, "it is not built into this library");
     else if (result == -EINVAL)

@@ -53,11 +53,15 @@ static void every_kind_has_words_of_its_own_for_what_stands_in_its_way(void **st
         {"aio", -EAGAIN, "raise sysctl fs.aio-max-nr"},
         {"aio", -EOPNOTSUPP, "not built"},
         {"uring", -EOPNOTSUPP, "not built"},
+#ifdef DW_HAVE_URING
         {"nvme", -EOPNOTSUPP, "does not lie on an NVMe block device"},
         {"nvme", -EACCES, "CAP_SYS_ADMIN"},
         {"nvme-poll", -ENXIO, "nvme.poll_queues"},
         {"nvme", -EMEDIUMTYPE, "metadata"},
         {"nvme", -ESTALE, "do not show the same namespace"},
+#else
+        {"nvme", -EOPNOTSUPP, "not built"},
+#endif
         {"nvme", -EBUSY, "EBUSY"},
         {"sim", -EINVAL, "this kind of disk has none"},
         {"uring", -ENOMEM, "ENOMEM"},
