@@ -16,8 +16,11 @@
 #include <string.h>
 
 #include "alloc/alloc.h"
+#include "alloc/arena.h"
 #include "base/assert.h"
 #include "base/bits.h"
+
+#define BLOCKS_SIZE ((size_t)2 * DW_BLOCK_SIZE_MAX)
 
 _Static_assert(DW_DEVICE_LOGS_MAX == DW_SLOTS_OWNERS_MAX, "every log is an owner");
 
@@ -26,7 +29,8 @@ static void close_places(struct dw_places *places)
     struct dw_device *device = dw_device_of(places);
     dw_device_notes_free(device);
     dw_file_close(device->file);
-    dw_free_io(device->blocks);
+    if (!device->arena)
+        dw_free_io(device->blocks);
     dw_free(device);
 }
 
@@ -403,7 +407,7 @@ static const struct dw_places_ops device_ops = {
     .recall = recall_headers,
 };
 
-int dw_places_device_open(struct dw_disk *disk, const char *name, struct dw_places **places)
+int dw_places_device_open(struct dw_disk *disk, const char *name, struct dw_arena *arena, struct dw_places **places)
 {
     struct dw_device *device = dw_alloc(sizeof *device);
     if (!device)
@@ -412,7 +416,9 @@ int dw_places_device_open(struct dw_disk *disk, const char *name, struct dw_plac
     device->places.disk = disk;
     device->log = DW_DEVICE_NO_LOG;
     snprintf(device->name, sizeof device->name, "%s", name);
-    device->blocks = dw_alloc_io((size_t)2 * DW_BLOCK_SIZE_MAX, DW_BLOCK_SIZE_MAX);
+    device->arena = arena;
+    device->blocks =
+        arena ? dw_arena_take(arena, BLOCKS_SIZE, DW_BLOCK_SIZE_MAX) : dw_alloc_io(BLOCKS_SIZE, DW_BLOCK_SIZE_MAX);
     if (!device->blocks) {
         dw_free(device);
         return -ENOMEM;

@@ -53,8 +53,9 @@ struct dw_device {
     struct dw_slots *slots;
     struct dw_device_note *notes;
     uint32_t note_count;
-    uint32_t look_next; /* slot of another log to look at next, when none is free */
-    uint8_t *blocks;    /* memory for I/O: two blocks of the largest size */
+    uint32_t look_next;     /* slot of another log to look at next, when none is free */
+    struct dw_arena *arena; /* where that memory comes from; NULL: it is its own */
+    uint8_t *blocks;        /* memory for I/O: two blocks of the largest size */
 };
 
 static inline struct dw_device *dw_device_of(struct dw_places *places)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "alloc/alloc.h"
+#include "alloc/arena.h"
 #include "base/assert.h"
 #include "base/bits.h"
 #include "core/base/worker.h"
@@ -138,7 +139,7 @@ static bool start_helper(struct helper *helper, struct crew *crew)
 {
     uint32_t block_size = crew->device->info.block_size;
     helper->crew = crew;
-    helper->blocks = dw_alloc_io((size_t)2 * block_size, block_size);
+    helper->blocks = dw_arena_borrow(helper->crew->device->arena, (size_t)2 * block_size, block_size);
     return helper->blocks && dw_worker_start(&helper->worker, "dwal-scan", help, helper) == 0;
 }
 
@@ -158,7 +159,7 @@ int dw_device_scan(struct dw_device *device, uint32_t first, uint32_t end)
     scan_some(&crew, device->blocks);
     for (size_t i = 0; i < wanted; i++) {
         dw_worker_stop(&helpers[i].worker);
-        dw_free_io(helpers[i].blocks);
+        dw_arena_return(device->arena, helpers[i].blocks);
     }
     for (uint32_t slot = first; slot < end; slot++)
         dw_slots_set(device->slots, slot, device->notes[slot].slot.owner, device->notes[slot].slot.uses);

@@ -17,7 +17,7 @@
 static struct dw_device *open_places(struct dw_disk *disk)
 {
     struct dw_places *places;
-    if (dw_places_device_open(disk, disk->part, &places) != 0)
+    if (dw_places_device_open(disk, disk->part, NULL, &places) != 0)
         return NULL;
     places->load_threads = DW_LOAD_THREADS;
     return dw_device_of(places);

@@ -156,7 +156,7 @@ int dw_device_view_open(struct dw_disk *disk, struct dw_disk **view_out)
 {
     struct view *view = dw_alloc(sizeof *view);
     *view_out = NULL;
-    if (!view || dw_places_device_open(disk, disk->part, &view->places) != 0) {
+    if (!view || dw_places_device_open(disk, disk->part, NULL, &view->places) != 0) {
         dw_free(view);
         return dw_fail(DWAL_EMEMORY, "no memory to look at %s", disk->path);
     }

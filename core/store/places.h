@@ -11,6 +11,8 @@
 #include "core/format/codec.h"
 #include "io/io.h"
 
+struct dw_arena;
+
 #define DW_PLACE_NAME_SIZE 32u
 #define DW_BLANKS_MAX      1000u /* a blank's name has three digits */
 
@@ -100,7 +102,9 @@ struct dw_places {
 /* A directory seen through `disk`, which stays the caller's. -ENOMEM. */
 DW_NODISCARD int dw_places_directory_open(struct dw_disk *disk, struct dw_places **places);
 /* The log called `name` ("": the only one, or the one without a name) on the device `disk`. -ENOMEM. */
-DW_NODISCARD int dw_places_device_open(struct dw_disk *disk, const char *name, struct dw_places **places);
+/* `arena`: for its memory of I/O; outlives the places. NULL: they have memory of their own. */
+DW_NODISCARD int dw_places_device_open(struct dw_disk *disk, const char *name, struct dw_arena *arena,
+                                       struct dw_places **places);
 static inline void dw_places_close(struct dw_places *places)
 {
     if (places)

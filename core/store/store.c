@@ -33,7 +33,7 @@ struct dw_store *dw_store_new(struct dw_disk *disk, const struct dw_store_option
     store->blanks = dw_alloc(DW_BLANKS_MAX * sizeof *store->blanks);
     store->strangers = dw_alloc(DW_STRANGERS_MAX * sizeof *store->strangers);
     bool has_rows = dw_pool_init(&store->row_pool, sizeof(struct dw_row), DW_ROWS_AT_ONCE) == 0;
-    int result = disk->is_device ? dw_places_device_open(disk, disk->part, &store->places)
+    int result = disk->is_device ? dw_places_device_open(disk, disk->part, store->arena, &store->places)
                                  : dw_places_directory_open(disk, &store->places);
     if (!has_rows || !store->arena || !store->blanks || !store->strangers || result != 0) {
         (void)dw_store_close(store, false, 0);

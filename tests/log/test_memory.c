@@ -13,6 +13,7 @@
 
 #include "alloc/alloc.h"
 #include "tests/lib/log_kit.h"
+#include "tests/lib/shell.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -60,15 +61,13 @@ static void append_many(dwal *log, size_t size, uint64_t count)
     need(dwal_sync(log, end));
 }
 
-static void live(struct dwal_options *options, uint64_t volumes)
+static void live_at(const char *path, struct dwal_options *options, uint64_t volumes)
 {
-    dw_log_kit_tear_down(NULL);
-    dw_log_kit_set_up(NULL);
-    need(dwal_create(dw_log_kit_path, options));
+    need(dwal_create(path, options));
     uint64_t before = dw_alloc_bytes();
     dw_alloc_peak_reset();
     dwal *log = NULL;
-    need(dwal_open(dw_log_kit_path, options, &log));
+    need(dwal_open(path, options, &log));
     append_many(log, 100000, (volumes - 4) * options->volume_size / 100500);
     assert_true(held_now(log) - before <= dwal_memory_bound(options, volumes));
     check_peak("open, write", options, volumes, before, 0);
@@ -88,16 +87,21 @@ static void live(struct dwal_options *options, uint64_t volumes)
     need(dwal_close(log));
     assert_int_equal(dw_alloc_bytes(), before);
     dw_alloc_peak_reset();
-    need(dwal_open(dw_log_kit_path, options, &log));
+    need(dwal_open(path, options, &log));
     check_peak("open again", options, volumes, before, 0);
     need(dwal_close(log));
     dw_alloc_peak_reset();
     options->mode = DWAL_READ_ONLY;
-    need(dwal_open(dw_log_kit_path, options, &log));
+    need(dwal_open(path, options, &log));
     check_peak("open read-only", options, volumes, before, 0);
     need(dwal_close(log));
     assert_int_equal(dw_alloc_bytes(), before);
     options->mode = DWAL_WRITE;
+}
+
+static void live(struct dwal_options *options, uint64_t volumes)
+{
+    live_at(dw_log_kit_path, options, volumes);
 }
 
 static void the_bound_holds_for_the_defaults(void **state)
@@ -139,6 +143,28 @@ static void the_bound_holds_for_large_blocks(void **state)
     live(&options, 8);
 }
 
+static void the_bound_holds_on_a_device(void **state)
+{
+    (void)state;
+    char device[64];
+    const struct dw_shell *made = dw_shell(
+        "test $(id -u) = 0 && cd %s && truncate -s 46M image && losetup -f --show image", dw_log_kit_directory);
+    if (made->status != 0) {
+        print_message("skipped: needs root and loop devices\n");
+        skip();
+    }
+    snprintf(device, sizeof device, "%.*s", (int)strcspn(made->output, "\n"), made->output);
+    struct dwal_options options = dw_log_kit_options();
+    options.volume_size = 256 << 10;
+    live_at(device, &options, 170);
+}
+
+static int detach(void **state)
+{
+    dw_shell("for d in $(losetup -j %s/image | cut -d: -f1); do losetup -d $d; done", dw_log_kit_directory);
+    return dw_log_kit_tear_down(state);
+}
+
 static void a_bound_of_nonsense_is_no_bound(void **state)
 {
     (void)state;
@@ -156,6 +182,7 @@ int main(void)
         DW_LOG_KIT_TEST(the_bound_holds_for_a_small_ring_and_many_volumes),
         DW_LOG_KIT_TEST(the_bound_holds_for_large_tables_that_are_kept),
         DW_LOG_KIT_TEST(the_bound_holds_for_large_blocks),
+        cmocka_unit_test_setup_teardown(the_bound_holds_on_a_device, dw_log_kit_set_up, detach),
         DW_LOG_KIT_TEST(a_bound_of_nonsense_is_no_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
