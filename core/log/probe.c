@@ -184,7 +184,7 @@ static int measure_device(const char *path, const struct dwal_probe_options *opt
     int result = dw_disk_device_open(path, DW_OPEN_WRITE, false, &disk);
     if (result == 0)
         result = disk->ops->open(disk, DW_DEVICE_NAME, DW_OPEN_WRITE, &file);
-    if (result < 0) {
+    if (result != 0 || !file) {
         snprintf(probe->not_measured, sizeof probe->not_measured, "%s",
                  result == -EBUSY ? "it is in use (mounted, swap, RAID, device mapper, ...)" : strerror(-result));
     } else {
