@@ -222,8 +222,8 @@ static void tell_figures(const struct dwal_choice *choice, char *text, size_t ro
         const struct dwal_timing *row = &choice->timings[i];
         if (row->size != 4096 || row->way != DWAL_WAY_DSYNC)
             continue;
-        used += (size_t)snprintf(text + used, room - used, "%s%s %.0f us (99 %%: %.0f)", used ? ", " : "", row->backend,
-                                 (double)row->p50_ns / 1000, (double)row->p99_ns / 1000);
+        used += (size_t)snprintf(text + used, room - used, "%s%s %.*f us (99 %%: %.0f)", used ? ", " : "", row->backend,
+                                 row->p50_ns < 10000 ? 1 : 0, (double)row->p50_ns / 1000, (double)row->p99_ns / 1000);
     }
 }
 

@@ -63,10 +63,8 @@ static bool is_better(const struct dwal_timing *challenger, const struct dwal_ti
     return challenger->p50_ns * 100 < holder->p50_ns * (100 - percent) && challenger->p99_ns <= 2 * holder->p99_ns;
 }
 
-static double microseconds(uint64_t ns)
-{
-    return (double)ns / 1000.0;
-}
+/* For "%.*f us": one place behind the point for what is quick. */
+#define MICROSECONDS(ns) (ns) < 10000 ? 1 : 0, (double)(ns) / 1000.0
 
 /* ---- the rules ---- */
 
@@ -122,8 +120,8 @@ static const char *choose_synchronous(const struct dw_site *site, const struct d
         is_one_command(site) ? "of kernels before 6.19" : "over a volatile cache without FUA", tick_ms);
     if (sync && uring)
         give_reason(choice,
-                    "On the machine as it was, a durable 4 KiB write took %.0f us with sync and %.0f us with uring.",
-                    microseconds(sync->p50_ns), microseconds(uring->p50_ns));
+                    "On the machine as it was, a durable 4 KiB write took %.*f us with sync and %.*f us with uring.",
+                    MICROSECONDS(sync->p50_ns), MICROSECONDS(uring->p50_ns));
     return "sync";
 }
 
@@ -149,11 +147,11 @@ static const char *choose_fastest(const struct dw_site *site, const struct dwal_
         give_reason(choice, "On a raw device with a volatile cache the kernel follows a synchronous durable write with "
                             "one more flush; asynchronous backends do without it.");
     if (is_measured && holder == natural)
-        give_reason(choice, "Nothing else was faster by 10 %% or more: a durable 4 KiB write takes %.0f us with %s.",
-                    microseconds(best->p50_ns), holder);
+        give_reason(choice, "Nothing else was faster by 10 %% or more: a durable 4 KiB write takes %.*f us with %s.",
+                    MICROSECONDS(best->p50_ns), holder);
     else if (is_measured)
-        give_reason(choice, "%s was the fastest: a durable 4 KiB write takes %.0f us (99 %% within %.0f us).", holder,
-                    microseconds(best->p50_ns), microseconds(best->p99_ns));
+        give_reason(choice, "%s was the fastest: a durable 4 KiB write takes %.*f us (99 %% within %.*f us).", holder,
+                    MICROSECONDS(best->p50_ns), MICROSECONDS(best->p99_ns));
     else if (!has_second_flush(site))
         give_reason(choice, "Nothing was measured here: the synchronous call is the one without surprises.");
     return holder;
@@ -168,9 +166,9 @@ static void consider_flush(const struct dwal_timing *timings, size_t count, cons
     if (!flush || !chosen || !is_better(flush, chosen, 15))
         return;
     give_reason(choice,
-                "This device forces a single write through more slowly than it flushes: %.0f us against %.0f us for an "
+                "This device forces a single write through more slowly than it flushes: %.*f us against %.*f us for an "
                 "ordinary write and a flush.",
-                microseconds(chosen->p50_ns), microseconds(flush->p50_ns));
+                MICROSECONDS(chosen->p50_ns), MICROSECONDS(flush->p50_ns));
     choice->way = DWAL_WAY_FLUSH;
     *backend = "sync";
 }
