@@ -81,7 +81,13 @@ extern "C" {
     X(DWAL_EINDEX_VALUE, -1106, "the value has another length", "read it with dwal_indexed_value")                     \
     X(DWAL_EINDEX_CANCELLED, -1107, "the caller stopped it", "call again to go on where it stopped")                   \
     X(DWAL_EINDEX_SUM, -1108, "the entries of a range are not those that were summed", "see the report's fault: "      \
-      "restore the range from a replica")
+      "restore the range from a replica")                                                                              \
+    /* dwal/atomic_file.h */                                                                                           \
+    X(DWAL_EATOMIC_NONE, -1301, "there is no such file or directory", "correct the path, or write the file first")     \
+    X(DWAL_EATOMIC_LINK, -1302, "the path is a symbolic link", "name the file itself, or allow it with "               \
+      "DWAL_ATOMIC_FOLLOW")                                                                                            \
+    X(DWAL_EATOMIC_DAMAGED, -1303, "the file is not as it was written", "restore it from a copy")                      \
+    X(DWAL_EATOMIC_ORDER, -1304, "an earlier call of this writer failed", "abandon the writer, then begin anew")
 
 /* clang-format on */
 enum dwal_error_code {

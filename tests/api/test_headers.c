@@ -12,8 +12,8 @@
 
 #include "tests/lib/shell.h"
 
-static const char *const headers[] = {"error",  "dwal", "scan",    "inspect",  "probe",
-                                      "device", "raft", "indexed", "verifier", "backup"};
+static const char *const headers[] = {"error", "dwal",    "scan",     "inspect", "probe",   "device",
+                                      "raft",  "indexed", "verifier", "backup",  "journal", "atomic_file"};
 
 static void compile_alone(const char *language, const char *standard, const char *compiler)
 {

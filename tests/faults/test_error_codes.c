@@ -20,6 +20,7 @@
 #include "alloc/alloc.h"
 #include "tests/faults/error_cases_raft.h"
 #include "tests/faults/error_cases_indexed.h"
+#include "tests/faults/error_cases_atomic.h"
 
 /* ---- one function per code ---- */
 

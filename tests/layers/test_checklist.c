@@ -17,6 +17,7 @@ static const struct checklist {
     int lines;
     const char *of;
 } checklists[] = {
+    {'D', 25, "durable"},
     {'E', 29, "etcd's wal"},
     {'R', 27, "raft-wal and its fork"},
 };
