@@ -13,6 +13,7 @@
 #include <dwal/error.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "alloc/alloc.h"
@@ -110,10 +111,38 @@ static bool is_second_claim(const struct dw_device *device, uint32_t slot)
     return false;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint32_t *left = a, *right = b;
+    return *left < *right ? -1 : *left > *right;
+}
+
+/* Is there any number that two slots claim? Looked for in sorted order, since a device may have very many slots. */
+static int look_for_second_claims(const struct dw_device *device, bool *has_second)
+{
+    uint32_t count = 0;
+    *has_second = false;
+    uint32_t *numbers = dw_alloc((size_t)(device->note_count + 1) * sizeof *numbers);
+    if (!numbers)
+        return -ENOMEM;
+    for (uint32_t slot = 0; slot < device->note_count; slot++)
+        if (device->notes[slot].slot.kind == DW_DEVICE_VOLUME && dw_device_is_ours(device, &device->notes[slot].slot))
+            numbers[count++] = device->notes[slot].slot.number;
+    qsort(numbers, count, sizeof *numbers, compare_numbers);
+    for (uint32_t i = 1; i < count; i++)
+        *has_second = *has_second || numbers[i] == numbers[i - 1];
+    dw_free(numbers);
+    return 0;
+}
+
 static int tell_slots(struct dw_device *device, dw_place_fn *fn, void *context)
 {
+    bool has_second;
+    int looked = look_for_second_claims(device, &has_second);
+    if (looked != 0)
+        return looked;
     for (uint32_t slot = 0; slot < device->note_count; slot++) {
-        bool is_second = is_second_claim(device, slot);
+        bool is_second = has_second && is_second_claim(device, slot);
         if (is_second && device->is_locked)
             return dw_device_explain(
                 device, -EUCLEAN, DWAL_ECORRUPT,

@@ -125,6 +125,7 @@ int dw_device_super_load(struct dw_device *device, bool is_writing)
 {
     struct choice choice;
     uint64_t size;
+    device->places.why[0] = '\0'; /* of an earlier call that did not matter */
     int result = device->places.disk->ops->size(device->file, &size);
     size = dw_align_down(size, DW_DEVICE_STRIDE);
     if (result == 0 && size < (uint64_t)4 * DW_DEVICE_STRIDE)
