@@ -107,6 +107,21 @@ static void open_reads_each_slot_once_and_each_table_once(void **state)
     disk->ops->close(disk);
 }
 
+static void nothing_is_allocated_while_a_log_is_written(void **state)
+{
+    (void)state;
+    assert_int_equal(dw_device_kit_create(&kit, "", NULL), 0);
+    dwal *log = dw_device_kit_must_open(&kit, "");
+    dw_device_kit_append(log, 'a', 0, 20);
+    uint64_t before = dw_alloc_count();
+    for (uint64_t i = 20; i < 160; i += 20) { /* through half of the device, and volumes come back */
+        dw_device_kit_append(log, 'a', i, i + 20);
+        assert_int_equal(dwal_trim(log, dwal_durable(log)), 0);
+    }
+    assert_int_equal(dw_alloc_count(), before);
+    must_close(log);
+}
+
 /* ---- several logs ---- */
 
 static void logs_of_one_device_do_not_see_each_other(void **state)
@@ -454,6 +469,7 @@ int main(void)
         TEST(a_log_on_a_device_keeps_its_entries),
         TEST(a_device_that_is_full_says_so_and_goes_on_after_a_trim),
         TEST(open_reads_each_slot_once_and_each_table_once),
+        TEST(nothing_is_allocated_while_a_log_is_written),
         TEST(logs_of_one_device_do_not_see_each_other),
         TEST(names_are_needed_unique_and_known),
         TEST(one_log_has_one_writer_and_a_device_many),
