@@ -10,17 +10,26 @@
 
 static char device[64];
 
+/* Always a device that the kernel chooses: other tests attach theirs at the same time. */
+static int attach(const char *how)
+{
+    const char *line = dw_shell_good("losetup %s -f --show $T/image", how);
+    snprintf(device, sizeof device, "%.*s", (int)strcspn(line, "\n"), line);
+    return setenv("DEV", device, 1);
+}
+
 static int set_up(void **state)
 {
     if (make_directory(state) != 0)
         return -1;
-    const char *line = dw_shell_good("cd $T && truncate -s 24M image && losetup -f --show image");
-    snprintf(device, sizeof device, "%.*s", (int)strcspn(line, "\n"), line);
-    return setenv("DEV", device, 1);
+    dw_shell_good("truncate -s 24M $T/image");
+    return attach("");
 }
 static int tear_down(void **state)
 {
-    dw_shell("umount $T/mount; swapoff $DEV; delpart $DEV 1; delpart $DEV 2; losetup -d $DEV");
+    dw_shell("umount $T/mount; swapoff $DEV; delpart $DEV 1; delpart $DEV 2; test -s $T/other && losetup -d $(cat "
+             "$T/other); "
+             "for d in $(losetup -n -O NAME -j $T/image); do losetup -d $d; done");
     return remove_directory(state);
 }
 
@@ -97,7 +106,7 @@ static void backing_of_a_loop_device_is_refused(void **state)
     good("losetup -f --show $DEV > $T/other");
     refused(INIT, "the backing of loop");
     refused(INIT_FORCE, "the backing of loop");
-    good("losetup -d $(cat $T/other)");
+    good("losetup -d $(cat $T/other) && rm $T/other");
     good(INIT);
 }
 
@@ -153,7 +162,8 @@ static void read_only_device_is_refused(void **state)
     refused(INIT_FORCE, "read-only");
     good("blockdev --setrw $DEV");
     good(INIT);
-    good("losetup -d $DEV && losetup -r $DEV $T/image");
+    good("losetup -d $DEV");
+    attach("-r");
     note_sum();
     expect(0, "", "$D info $DEV");
     refused("echo x | $D append $DEV --lines", "read-only");
@@ -182,8 +192,7 @@ static void ext4_is_refused(void **state)
 static void xfs_is_refused(void **state)
 {
     (void)state;
-    if (dw_shell("losetup -d $DEV; truncate -s 320M $T/image; losetup $DEV $T/image; mkfs.xfs -q -L rows $DEV")
-            ->status != 0)
+    if (dw_shell("truncate -s 320M $T/image && losetup -c $DEV && mkfs.xfs -q -L rows $DEV")->status != 0)
         skip();
     held_content("true", "xfs file system, label rows, UUID ");
 }
@@ -276,7 +285,7 @@ static void device_that_became_smaller_is_refused(void **state)
     (void)state;
     good(INIT);
     good("printf 'one\\n' | $D append $DEV --lines");
-    good("losetup -d $DEV && truncate -s 16M $T/image && losetup $DEV $T/image");
+    good("truncate -s 16M $T/image && losetup -c $DEV");
     note_sum();
     const struct dw_shell *ran = dw_shell("echo x | $D append $DEV --lines");
     assert_int_not_equal(ran->status, 0);
@@ -299,7 +308,7 @@ static void open_log_stays_on_its_device_when_the_path_moves(void **state)
     assert_int_equal(stop_beside(&writer, 0), 0);
     expect(0, "two", "$D cat $DEV");
     good("cmp -n 25165824 $(cat $T/other) /dev/zero");
-    good("losetup -d $(cat $T/other)");
+    good("losetup -d $(cat $T/other) && rm $T/other");
 }
 
 #define DEVICE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
