@@ -92,6 +92,20 @@ static void show_line(const struct dw_bench_run *run, const struct dw_bench_cont
         live.is_line_shown = true;
 }
 
+/* Another contender, or fewer samples than at the last look. */
+static bool is_new_slice(const struct dw_bench_contender *contender, struct dw_bench_record *const *records,
+                         uint32_t count)
+{
+    uint64_t recorded = 0;
+    for (uint32_t i = 0; i < count; i++)
+        recorded += dw_bench_get(&records[i]->issue.count);
+    bool is_other = live.contender != contender;
+    live.contender = contender;
+    if (is_other)
+        live.strip_count = 0;
+    return is_other || recorded < dw_bench_get(&live.before.count);
+}
+
 void dw_bench_live_show(struct dw_bench_run *run, const struct dw_bench_contender *contender, uint32_t round,
                         struct dw_bench_record *const *records, uint32_t count)
 {
@@ -100,14 +114,10 @@ void dw_bench_live_show(struct dw_bench_run *run, const struct dw_bench_contende
         return;
     double seconds = (double)(now_ns - live.shown_ns) / 1e9;
     live.shown_ns = now_ns;
-    if (live.contender != contender || dw_bench_get(&live.before.count) > 0) {
-        uint64_t recorded = 0;
-        for (uint32_t i = 0; i < count; i++)
-            recorded += dw_bench_get(&records[i]->issue.count);
-        if (live.contender != contender || recorded < dw_bench_get(&live.before.count))
-            dw_bench_histogram_clear(&live.before); /* a new slice */
-        live.strip_count = live.contender != contender ? 0 : live.strip_count;
-        live.contender = contender;
+    if (is_new_slice(contender, records, count)) { /* its first rate would be of the time before it as well */
+        dw_bench_histogram_clear(&live.before);
+        gather(records, count, contender->load.rate > 0);
+        return;
     }
     gather(records, count, contender->load.rate > 0);
     if (dw_bench_get(&live.step.count) == 0)
