@@ -82,6 +82,29 @@ static void a_log_of_another_kind_is_refused(void **state)
     assert_int_equal(dwal_indexed_open(NULL, NULL, &log), DWAL_EARGUMENT);
 }
 
+static void a_second_process_may_read_but_not_write(void **state)
+{
+    (void)state;
+    dwal_indexed *writer = dw_indexed_kit_create(), *reader;
+    struct dwal_indexed_options options = dw_indexed_kit_options();
+    struct dwal_indexed_entry entry = {.index = 1001, .data = "x", .size = 1};
+    dw_indexed_kit_store(writer, 1, 1000, 0, 50);
+    dw_indexed_kit_base()->volume_size = dw_indexed_kit_base()->blanks = 0;
+    assert_int_equal(dwal_indexed_open(dw_log_kit_path, &options, &reader), DWAL_EBUSY);
+    dw_indexed_kit_base()->mode = DWAL_READ_ONLY;
+    assert_int_equal(dwal_indexed_open(dw_log_kit_path, &options, &reader), 0);
+    uint64_t last = dwal_indexed_last(reader);
+    assert_in_range(last, 900, 1000); /* up to the newest watermark */
+    dw_indexed_kit_expect_all(reader, 1, last, 0, 0);
+    assert_int_equal(dwal_indexed_store(reader, &entry, 1), DWAL_EREADONLY);
+    assert_int_equal(dwal_indexed_truncate_front(reader, 5), DWAL_EREADONLY);
+    assert_int_equal(dwal_indexed_set_u64(reader, "k", 1, 1), DWAL_EREADONLY);
+    dw_indexed_kit_close(reader);
+    dw_indexed_kit_store(writer, 1001, 1010, 0, 10);
+    dw_indexed_kit_expect_all(writer, 1, 1010, 0, 0);
+    dw_indexed_kit_close(writer);
+}
+
 /* ---- R22 ---- */
 
 struct checkpoint_entry { /* how this test lays a checkpoint out */
@@ -431,6 +454,7 @@ int main(void)
         DW_LOG_KIT_TEST(R19_the_codec_of_the_first_open_is_kept_and_compared),
         DW_LOG_KIT_TEST(R19_the_users_callbacks_are_called_with_the_users_context),
         DW_LOG_KIT_TEST(a_log_of_another_kind_is_refused),
+        DW_LOG_KIT_TEST(a_second_process_may_read_but_not_write),
         DW_LOG_KIT_TEST(R22_a_checkpoint_is_compared_with_what_was_written_and_read),
         DW_LOG_KIT_TEST(R22_what_changed_here_is_told_apart_from_what_came_changed),
         DW_LOG_KIT_TEST(R22_one_range_waits_others_are_dropped_counted_and_told),

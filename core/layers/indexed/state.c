@@ -39,7 +39,7 @@ struct dw_indexed_state *dw_state_acquire(struct dwal_indexed *log)
     struct dw_indexed_state *state = state_of(word);
     if (DW_UNLIKELY(!state))
         atomic_fetch_sub_explicit(&log->current, 1, memory_order_relaxed);
-    dw_debug_assert((word & COUNT_MASK) < COUNT_MASK);
+    dw_assert((word & COUNT_MASK) < COUNT_MASK - 1); /* 65,534 readers inside at one moment */
     return state;
 }
 
