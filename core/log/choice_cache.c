@@ -164,9 +164,11 @@ static bool find_directory(char *path, size_t room)
     return length > 0 && (size_t)length < room;
 }
 
+/* One of 256 names: devices that come and go (loop devices over temporary files) must not fill the directory. Two places that
+ * share a name take turns; each file says whose it is. */
 static void name_file(const char *key, char name[40])
 {
-    snprintf(name, 40, "backend-%08" PRIx32, dw_crc32c(0, key, strlen(key)));
+    snprintf(name, 40, "backend-%02" PRIx32, dw_crc32c(0, key, strlen(key)) & 0xffu);
 }
 
 /* ---- the table of this process; choice.c holds its lock ---- */
