@@ -136,7 +136,7 @@ static unsigned find_superblock_at(struct dw_dump *dump, uint32_t block_size, st
 
 static void learn_from_superblock(struct dw_dump *dump)
 {
-    struct dw_superblock_info best;
+    struct dw_superblock_info best = {0};
     for (uint32_t size = DW_BLOCK_SIZE_MIN; size <= DW_BLOCK_SIZE_MAX && !dump->has_facts; size *= 2) {
         if (find_superblock_at(dump, size, &best) == 0)
             continue;

@@ -55,7 +55,7 @@ struct dw_trace_reader {
 
 static int write_to(const struct dw_trace_reader *reader, const char *name, const char *text)
 {
-    char path[320];
+    char path[640];
     (void)snprintf(path, sizeof path, "%s/%s", reader->path, name);
     int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     if (fd < 0)
