@@ -145,9 +145,9 @@ size_t crash_builder_make(struct crash_builder *builder, enum crash_kind kind, u
     for (size_t i = 0; i < count; i++) {
         const struct write_entry *entry = found[i];
         check_place(builder, entry);
-        enum share share = kind == CRASH_KEEPS_ALL    ? SHARE_ALL
-                           : kind == CRASH_KEEPS_NONE ? SHARE_NONE
-                                                      : draw(builder, 3);
+        enum share share = kind == CRASH_KEEPS_ALL ? SHARE_ALL : SHARE_NONE;
+        if (kind == CRASH_KEEPS_SOME)
+            share = (enum share)draw(builder, 3);
         if (share == SHARE_SOME && entry->offset < builder->whole_below)
             share = SHARE_NONE;
         missing += share != SHARE_ALL;

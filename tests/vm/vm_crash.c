@@ -156,6 +156,8 @@ struct spread {
 
 static size_t spread_here(struct spread *spread, bool is_busy)
 {
+    if (spread->cuts == 0)
+        return 0;
     size_t plain = spread->wanted < spread->cuts ? spread->wanted : spread->cuts;
     size_t extra = spread->busy_cuts ? spread->wanted - plain : 0;
     spread->cuts_seen++;
@@ -170,9 +172,8 @@ static size_t spread_here(struct spread *spread, bool is_busy)
 
 static void print_verdict(const char *kind, unsigned images, const struct verdict *sum, const struct spread *spread)
 {
-    printf("%s: %u crash images (%zu cuts, %zu with up to %zu writes in flight; %llu before the log was there, %llu "
-           "torn): "
-           "%llu acknowledged entries demanded, %llu more found; %llu lost, %llu invented, %llu refused\n",
+    printf("%s: %u crash images (%zu cuts, %zu with up to %zu writes in flight; %llu before the log was there, "
+           "%llu torn): %llu acknowledged entries demanded, %llu more found; %llu lost, %llu invented, %llu refused\n",
            kind, images, spread->cuts, spread->busy_cuts, spread->undecided_max, (unsigned long long)sum->empty,
            (unsigned long long)sum->torn, (unsigned long long)sum->acknowledged,
            (unsigned long long)sum->unacknowledged, (unsigned long long)sum->lost, (unsigned long long)sum->invented,
