@@ -150,7 +150,7 @@ enum dw_bench_metric {
     DW_BENCH_P999,
     DW_BENCH_MAX,
     DW_BENCH_RATE, /* operations a second */
-    DW_BENCH_CPU,  /* CPU time of the process for one operation, ns */
+    DW_BENCH_CPU,  /* CPU time of callers and library for one operation, ns; kernel threads are not in it */
     DW_BENCH_METRICS
 };
 struct dw_bench_round { /* one contender in one round */

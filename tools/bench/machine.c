@@ -157,6 +157,15 @@ void dw_bench_machine_stop(struct dw_bench_machine *machine)
     dw_bench_machine_count(machine, &machine->after);
 }
 
+uint64_t dw_bench_machine_cpu_ns(void)
+{
+    clockid_t clock;
+    struct timespec time;
+    if (!sampler.is_running || pthread_getcpuclockid(sampler.thread, &clock) != 0 || clock_gettime(clock, &time) != 0)
+        return 0;
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
 void dw_bench_machine_sample(struct dw_bench_machine *machine)
 {
     pthread_mutex_lock(&sampler.mutex);

@@ -41,6 +41,8 @@ void dw_bench_machine_count(const struct dw_bench_machine *machine, struct dw_be
 void dw_bench_machine_start(struct dw_bench_machine *machine);
 /* Stop; count `after`. */
 void dw_bench_machine_stop(struct dw_bench_machine *machine);
+/* CPU time that the sampling took so far; 0 while it does not run. */
+uint64_t dw_bench_machine_cpu_ns(void);
 /* Take a sample now. */
 void dw_bench_machine_sample(struct dw_bench_machine *machine);
 /* What the machine did between two moments, in a few words. */

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tools/bench/lane.h"
@@ -155,12 +155,18 @@ static void wait_for_lanes(struct dw_bench_run *run, const struct dw_bench_slice
     (void)eventfd_read(slices.ended_fd, &unused);
 }
 
-static uint64_t process_cpu_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * UINT64_C(1000000000) +
-           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * UINT64_C(1000);
+    struct timespec time = {0};
+    (void)clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+/* CPU time of the lanes and of the library's threads: not of those that only look on. */
+static uint64_t working_cpu_ns(void)
+{
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID) - clock_ns(CLOCK_THREAD_CPUTIME_ID) - dw_bench_machine_cpu_ns() -
+           dw_bench_trace_cpu_ns();
 }
 
 /* ---- what came of it -----------------------------------------------------------------------------------------------------*/
@@ -222,12 +228,12 @@ void dw_bench_slice_run(struct dw_bench_run *run, const struct dw_bench_slice *s
     slices.is_called_off = !start_threads(contender);
     struct dw_bench_counters before, after;
     dw_bench_machine_count(&run->machine, &before);
-    uint64_t cpu_ns = process_cpu_ns();
+    uint64_t cpu_ns = working_cpu_ns();
     set_times(run, slice);
     for (uint32_t i = 0; i < slices.started; i++)
         sem_post(&slices.go);
     wait_for_lanes(run, slice);
-    cpu_ns = process_cpu_ns() - cpu_ns;
+    cpu_ns = working_cpu_ns() - cpu_ns;
     for (uint32_t i = 0; i < slices.started; i++)
         pthread_join(slices.threads[i], NULL);
     dw_bench_machine_count(&run->machine, &after);

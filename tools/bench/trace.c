@@ -203,6 +203,15 @@ void dw_bench_trace_find(uint64_t issue_ns, uint64_t done_ns, char *text, size_t
     pthread_mutex_unlock(&tracer.mutex);
 }
 
+uint64_t dw_bench_trace_cpu_ns(void)
+{
+    clockid_t clock;
+    struct timespec time;
+    if (!tracer.is_open || pthread_getcpuclockid(tracer.thread, &clock) != 0 || clock_gettime(clock, &time) != 0)
+        return 0;
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
 uint64_t dw_bench_trace_lost(void)
 {
     return tracer.is_open ? dw_trace_reader_lost(tracer.reader) : 0;

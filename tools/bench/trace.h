@@ -33,6 +33,8 @@ void dw_bench_trace_begin(void);
 void dw_bench_trace_settle(uint64_t counts[DW_BENCH_CULPRITS]);
 /* What was found for the operation; "" when nothing was noted. */
 void dw_bench_trace_find(uint64_t issue_ns, uint64_t done_ns, char *text, size_t size);
+/* CPU time that the reading and judging took so far; 0 while nothing is traced. */
+uint64_t dw_bench_trace_cpu_ns(void);
 /* Events that the kernel dropped. */
 uint64_t dw_bench_trace_lost(void);
 void dw_bench_trace_close(void);
