@@ -199,6 +199,22 @@ static void R15_truncate_back_moves_the_last_index(void **state)
     dw_indexed_kit_close(log);
 }
 
+/* As issue 31 of the original was met: a follower clears its last entry alone, the process is restarted, and the first entry
+ * cannot be read ("sealed segment has no index block"). */
+static void R15_the_first_entry_is_read_after_the_last_was_cleared(void **state)
+{
+    (void)state;
+    dwal_indexed *log = dw_indexed_kit_create();
+    dw_indexed_kit_store(log, 1, 424, 0, 1);
+    assert_int_equal(dwal_indexed_delete_range(log, 424, 424), 0);
+    dw_indexed_kit_close(log);
+    log = dw_indexed_kit_open();
+    dw_indexed_kit_expect_all(log, 1, 423, 0, 0);
+    dw_indexed_kit_store(log, 424, 430, 1, 7);
+    dw_indexed_kit_expect_all(log, 1, 430, 424, 1);
+    dw_indexed_kit_close(log);
+}
+
 /* The original and its fork, issue 31: the volume that a truncation of the back cut inside had no index of its own when it
  * was opened again, and could not be read. */
 static void R15_a_volume_cut_inside_is_read_after_reopen(void **state)
@@ -360,6 +376,7 @@ int main(void)
         DW_LOG_KIT_TEST(R14_truncate_front_moves_the_first_index),
         DW_LOG_KIT_TEST(R14_beyond_the_last_the_log_is_empty_and_goes_on_anywhere),
         DW_LOG_KIT_TEST(R15_truncate_back_moves_the_last_index),
+        DW_LOG_KIT_TEST(R15_the_first_entry_is_read_after_the_last_was_cleared),
         DW_LOG_KIT_TEST(R15_a_volume_cut_inside_is_read_after_reopen),
         DW_LOG_KIT_TEST(R16_delete_range_takes_a_prefix_or_a_suffix),
         DW_LOG_KIT_TEST(R20_values_survive_and_missing_ones_are_nothing),

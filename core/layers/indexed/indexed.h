@@ -152,6 +152,7 @@ struct dwal_indexed {
     uint64_t first, last; /* as appended; empty when last < first */
     uint64_t epoch;       /* of the state to come */
     bool is_piece_due;    /* the next entry begins a piece */
+    bool has_state;       /* there is a STATE record; the first of all lies at lsn 0 */
     uint64_t state_lsn;   /* of the newest STATE record */
     uint64_t end;         /* of the last record appended */
     uint64_t entered_ns;  /* when the current volume was entered */

@@ -125,7 +125,7 @@ static int check_codec(struct dwal_indexed *log)
         return dw_indexed_fail(DWAL_EINDEX_CODEC, DWAL_NO_LSN, "the log's codec is %llu, not %llu",
                                (unsigned long long)log->codec, (unsigned long long)wanted);
     log->codec = wanted;
-    if (log->is_read_only || log->state_lsn == 0)
+    if (log->is_read_only || !log->has_state)
         return 0;
     return dw_indexed_put_state(log, log->first, log->last, 0);
 }
@@ -203,7 +203,7 @@ int dw_indexed_open_with(dw_indexed_open_fn *open_fn, void *context, const struc
     if (result == 0)
         result = dw_indexed_replay(log);
     if (result == 0)
-        result = begin(log, log->state_lsn == 0);
+        result = begin(log, !log->has_state);
     if (result < 0) {
         struct dwal_error met = *dwal_last_error();
         (void)dwal_close(log->base);

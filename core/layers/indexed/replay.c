@@ -190,6 +190,7 @@ static int see_state(struct replay *replay, const struct dwal_record *record, st
     replay->is_piece_due = true; /* it may have been a truncation */
     replay->log->codec = dw_get64(head->codec);
     replay->log->state_lsn = record->lsn;
+    replay->log->has_state = true;
     if (live)
         live->state_lsn = record->lsn;
     return dw_values_decode(replay->log, record->data, record->data_size);
