@@ -122,6 +122,32 @@ static void nothing_is_allocated_while_a_log_is_written(void **state)
     must_close(log);
 }
 
+static void blocks_of_every_size_fit(void **state)
+{
+    (void)state;
+    dw_device_kit_resize(&kit, 40u << 20);
+    for (uint32_t block_size = 8192; block_size <= 65536; block_size *= 2) {
+        struct dwal_options options = dw_device_kit_options();
+        options.is_forced = true;
+        options.block_size = block_size;
+        options.sector_size = 4096;
+        options.ring_size = 16 * (uint64_t)block_size;
+        options.write_size_max = block_size;
+        options.volume_size = 16 * (uint64_t)block_size;
+        assert_int_equal(dw_device_kit_create(&kit, "", &options), 0);
+        options.is_forced = false;
+        dwal *log;
+        assert_int_equal(dw_device_kit_open(&kit, "", &options, &log), 0);
+        dw_device_kit_append(log, 'a', 0, 60);
+        must_close(log);
+        dw_device_kit_spoil(&kit, 0, 65536 * 2); /* the near copies of the device's superblock */
+        assert_int_equal(dw_device_kit_open(&kit, "", &options, &log), 0);
+        dw_device_kit_check(log, 'a', 0, 60);
+        must_close(log);
+        check_slots();
+    }
+}
+
 /* ---- several logs ---- */
 
 static void logs_of_one_device_do_not_see_each_other(void **state)
@@ -469,6 +495,7 @@ int main(void)
         TEST(a_log_on_a_device_keeps_its_entries),
         TEST(a_device_that_is_full_says_so_and_goes_on_after_a_trim),
         TEST(open_reads_each_slot_once_and_each_table_once),
+        TEST(blocks_of_every_size_fit),
         TEST(nothing_is_allocated_while_a_log_is_written),
         TEST(logs_of_one_device_do_not_see_each_other),
         TEST(names_are_needed_unique_and_known),
