@@ -19,10 +19,10 @@ static bool has_jemalloc;
 
 static void build(const char *kind, const char *libraries)
 {
-    dw_shell_good(
-        "cd %s && %s -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -I%s/include %s -o program %s/tests/alloc/host_program.c %s",
-        place, dw_shell_setting("DWAL_CC"), dw_shell_setting("DWAL_SOURCE"), kind, dw_shell_setting("DWAL_SOURCE"),
-        libraries);
+    dw_shell_good("cd %s && %s -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -I%s/include %s -o program "
+                  "%s/tests/alloc/host_program.c %s",
+                  place, dw_shell_setting("DWAL_CC"), dw_shell_setting("DWAL_SOURCE"), kind,
+                  dw_shell_setting("DWAL_SOURCE"), libraries);
 }
 
 static void run(void)

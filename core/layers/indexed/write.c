@@ -82,9 +82,11 @@ static bool grow(void *array, size_t size)
     void *at, *grown;
     memcpy(&at, array, sizeof at);
     grown = realloc(at, size);
-    if (grown)
-        memcpy(array, &grown, sizeof grown);
-    return grown != NULL;
+    if (!grown)
+        return false;
+    memcpy(array, &grown, sizeof grown);
+    // cppcheck-suppress memleak ; it is in *array now
+    return true;
 }
 
 static int reserve_batch(struct dwal_indexed *log, size_t count)
