@@ -3,6 +3,7 @@
  * Owns: a directory below instances/ of tracefs, named after the process, and a file for each CPU. The binary pages are
  * read (text would cost the kernel more than what is measured): their layout is told by events/header_page, that of each
  * event by its format file. Times are CLOCK_MONOTONIC. Failure: NULL and why. Closing removes the instance. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tools/bench/trace_event.h"
@@ -138,10 +140,31 @@ static bool open_cpus(struct dw_trace_reader *reader)
     return reader->cpu_count > 0 && reader->cpus[0] >= 0;
 }
 
+/* Instances of processes that were killed: nobody else would remove them. */
+static void sweep(const char *place)
+{
+    char path[320];
+    (void)snprintf(path, sizeof path, "%s/instances", place);
+    DIR *directory = opendir(path);
+    if (!directory)
+        return;
+    for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        int process = 0;
+        char process_path[32];
+        if (sscanf(entry->d_name, "dwal-bench-%d", &process) != 1 || process <= 0)
+            continue;
+        (void)snprintf(process_path, sizeof process_path, "/proc/%d", process);
+        if (access(process_path, F_OK) != 0)
+            (void)unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR);
+    }
+    closedir(directory);
+}
+
 static const char *set_up(struct dw_trace_reader *reader)
 {
     static const char *const places[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
     for (size_t i = 0; i < 2 && !reader->path[0]; i++) {
+        sweep(places[i]);
         (void)snprintf(reader->path, sizeof reader->path, "%s/instances/dwal-bench-%d", places[i], (int)getpid());
         if (mkdir(reader->path, 0700) != 0)
             reader->path[0] = 0;
@@ -184,8 +207,11 @@ void dw_trace_reader_close(struct dw_trace_reader *reader)
     for (int i = 0; i < CPUS_MAX; i++)
         if (reader->cpus[i] >= 0)
             close(reader->cpus[i]);
-    if (reader->path[0])
-        (void)rmdir(reader->path); /* events and all go with it */
+    /* Events and all go with it. Busy while somebody else looks into it: try for a while. */
+    for (int tries = 0; reader->path[0] && rmdir(reader->path) != 0 && errno == EBUSY && tries < 100; tries++) {
+        struct timespec pause = {.tv_nsec = 10000000};
+        nanosleep(&pause, NULL);
+    }
     free(reader);
 }
 
