@@ -9,7 +9,8 @@
  *    whose tail is not worse than twofold.
  * 4. A device may force one write through more slowly than it flushes: then write + fdatasync, if that gains 15 %.
  * 5. Where nothing was measured, 1 and 2 decide.
- * A backend that polls (nvme-poll) is never chosen, whatever it gains: it takes a whole processor. The options can name it. */
+ * Passthrough (nvme) is never chosen, whatever it gains: it gets neither the driver's retries nor another path to the device, so
+ * that one passing error stops the log. Nor is polling (nvme-poll), which takes a whole processor. The options can name both. */
 #include "core/log/choose.h"
 
 #include <errno.h>
@@ -128,7 +129,7 @@ static const char *choose_synchronous(const struct dw_site *site, const struct d
 static const char *choose_fastest(const struct dw_site *site, const struct dwal_timing *timings, size_t count,
                                   struct dwal_choice *choice)
 {
-    static const char *const all[] = {"nvme", "uring", "aio", "sync"};
+    static const char *const all[] = {"uring", "aio", "sync"};
     const char *holder = has_second_flush(site) && site->uring_error == 0 ? "uring"
                          : has_second_flush(site)                         ? "aio"
                                                                           : "sync";
@@ -154,6 +155,12 @@ static const char *choose_fastest(const struct dw_site *site, const struct dwal_
                     MICROSECONDS(best->p50_ns), MICROSECONDS(best->p99_ns));
     else if (!has_second_flush(site))
         give_reason(choice, "Nothing was measured here: the synchronous call is the one without surprises.");
+    const struct dwal_timing *passthrough = find_row(timings, count, "nvme", DWAL_WAY_DSYNC, UNIT_SIZE, false);
+    if (best && passthrough && is_better(passthrough, best, 10))
+        give_reason(choice,
+                    "Passthrough (nvme) would take %.*f us, without the driver's retries and failover: it is "
+                    "left to who names it.",
+                    MICROSECONDS(passthrough->p50_ns));
     return holder;
 }
 
