@@ -73,11 +73,11 @@ void dw_pool_destroy(struct dw_pool *pool)
 void *dw_pool_get(struct dw_pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
-    struct dw_pool_object *object = NULL;
-    if (pool->free || grow(pool)) {
-        object = pool->free;
+    if (!pool->free)
+        (void)grow(pool);
+    struct dw_pool_object *object = pool->free;
+    if (object)
         pool->free = object->next;
-    }
     pthread_mutex_unlock(&pool->mutex);
     if (!object)
         return NULL;
