@@ -106,7 +106,7 @@ int main(int argument_count, char **arguments)
     o.limit = argument_count > 2 ? (uint32_t)strtoul(arguments[2], NULL, 10) : 64;
     o.size = argument_count > 3 ? strtoul(arguments[3], NULL, 10) : 128;
     double seconds = argument_count > 4 ? strtod(arguments[4], NULL) : 2;
-    char variant[32] = "sync";
+    static char variant[32] = "sync";
     if (argument_count > 5)
         snprintf(variant, sizeof variant, "%s", arguments[5]);
     o.is_recycling = recycle_is_asked(variant);

@@ -44,7 +44,7 @@ bool dw_place_has_queue(const char *kind)
     struct dw_disk *disk = NULL;
     struct dw_queue *queue = NULL;
     struct dw_queue_options options = {.kind = kind, .depth = 1};
-    if (dw_place_make(&disk) < 0)
+    if (dw_place_make(&disk) < 0 || !disk)
         return false;
     bool has_queue = disk->ops->queue_create(disk, &options, &queue) == 0;
     if (has_queue)
