@@ -246,6 +246,52 @@ static void R9_what_was_not_acknowledged_is_kept_or_dropped_whole(void **state)
     assert_true(counts.crashes > 100 && counts.unacked_lost > 0 && counts.unacked_kept > 0);
 }
 
+/* Open what a crash at `event` left and read all that it says it has. Returns the last index. */
+static uint64_t last_after_crash(struct dw_disk *disk, uint64_t event, uint64_t seed)
+{
+    struct dw_sim_crash *walker;
+    struct bench bench = {0};
+    assert_int_equal(dw_sim_crash_create(disk, &(struct dw_sim_crash_options){0}, &walker), 0);
+    assert_int_equal(dw_sim_crash_seek(walker, event), 0);
+    uint32_t *picks = calloc(dw_sim_crash_choice_count(walker) + 1, sizeof *picks);
+    assert_non_null(picks);
+    dw_sim_crash_picks_of_seed(walker, seed, picks);
+    assert_int_equal(dw_sim_crash_image(walker, picks, seed, &bench.disk), 0);
+    open_bench(&bench);
+    uint64_t first = dwal_indexed_first(bench.log), last = dwal_indexed_last(bench.log);
+    assert_int_equal(first, 1);
+    for (uint64_t index = first; index <= last; index++)
+        dw_indexed_kit_expect(bench.log, index, 0);
+    dw_indexed_kit_expect_none(bench.log, last + 1);
+    dw_indexed_kit_close(bench.log);
+    bench.disk->ops->close(bench.disk);
+    free(picks);
+    dw_sim_crash_close(walker);
+    return last;
+}
+
+/* The original's issue 10: after a crash in the middle of an append its last index was one that could not be read. */
+static void R9_the_last_index_is_one_that_can_be_read_after_a_crash_in_mid_append(void **state)
+{
+    (void)state;
+    struct bench bench;
+    create_bench(&bench, new_sim());
+    dw_indexed_kit_store(bench.log, 1, 10, 0, 5);
+    uint64_t before = dw_sim_event_count(bench.disk), torn = 0, whole = 0;
+    dw_indexed_kit_store(bench.log, 11, 60, 0, 50); /* one store over several blocks */
+    uint64_t after = dw_sim_event_count(bench.disk);
+    for (uint64_t event = before; event <= after; event++)
+        for (uint64_t seed = 1; seed <= 20; seed++) {
+            uint64_t last = last_after_crash(bench.disk, event, seed);
+            assert_true(last == 10 || last == 60); /* all of the store or nothing */
+            torn += last == 10;
+            whole += last == 60;
+        }
+    assert_true(torn > 0 && whole > 0);
+    dw_indexed_kit_close(bench.log);
+    bench.disk->ops->close(bench.disk);
+}
+
 static void R10_the_limit_of_a_volume_is_none_for_an_entry(void **state)
 {
     (void)state;
@@ -433,6 +479,7 @@ int main(void)
         DW_LOG_KIT_TEST(R5_an_empty_log_begins_anywhere_and_numbers_are_never_used_again),
         DW_LOG_KIT_TEST(R8_a_flipped_bit_is_told_with_its_place),
         DW_LOG_KIT_TEST(R9_what_was_not_acknowledged_is_kept_or_dropped_whole),
+        DW_LOG_KIT_TEST(R9_the_last_index_is_one_that_can_be_read_after_a_crash_in_mid_append),
         DW_LOG_KIT_TEST(R10_the_limit_of_a_volume_is_none_for_an_entry),
         DW_LOG_KIT_TEST(R11_a_volume_that_was_full_at_the_crash_does_not_stop_the_next_store),
         DW_LOG_KIT_TEST(R12_a_store_that_fills_a_volume_returns_before_its_table_is_written),
