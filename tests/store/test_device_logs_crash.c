@@ -29,8 +29,10 @@ enum {
 #define DEVICE_SIZE (2 * (UINT64_C(384) << 10) + (uint64_t)SLOTS * SLOT_SIZE)
 #ifdef DW_SANITIZED
 #define STRIDE 41u
+#define SEEDS  3u
 #else
-#define STRIDE 5u
+#define STRIDE 1u
+#define SEEDS  12u
 #endif
 
 static const char *const names[] = {"a", "b"};
@@ -215,7 +217,7 @@ static void a_crash_loses_no_entry_and_no_slot(void **state)
     assert_int_equal(dw_sim_crash_create(disk, NULL, &crash), 0);
     for (uint64_t event = 0; event <= count; event += STRIDE) {
         see(disk, event > STRIDE ? event - STRIDE : 0, event, &seen);
-        for (uint64_t seed = 0; seed < 3; seed++, images++) {
+        for (uint64_t seed = 0; seed < SEEDS; seed++, images++) {
             struct dw_disk *image = dw_crash_image(crash, event, seed < 2 ? seed : event + 7, true);
             use_log(image, 0, &seen);
             use_log(image, 1, &seen);
