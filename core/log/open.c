@@ -133,6 +133,7 @@ static int load(struct dwal *log)
         .is_read_only = !log->is_writer,
         .fill_bytes_per_second = (uint64_t)log->options.fill_kib_per_second << 10,
         .keep_retired = log->options.keep_retired,
+        .is_wiping = log->options.is_wiping,
         .table_keep = log->options.table_keep,
         .load_threads = log->is_single_stepped ? 1 : DW_LOAD_THREADS,
         .clock = log->clock,

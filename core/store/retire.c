@@ -4,6 +4,8 @@
  * Happy path: superblock with the new trim point, durable -> the maker finds a volume that ends at or before it, is not
  * being written, owes no TOC and has no reader here or (PIN lock) in another process -> renamed to a blank while fewer than
  * `blanks` are ready, else unlinked -> names synced, and only then the blank may be used.
+ * Where wiping is asked for, the volume's entries are overwritten first, a piece for each step, and synced; nobody can pin it
+ * meanwhile. A crash there leaves it before the trim point, with its headers: it goes again.
  * Failure: a pinned volume is tried again later. A file whose header says that it is another log's is left alone. */
 #include <string.h>
 
@@ -119,6 +121,31 @@ static void drop_row(struct dw_store *store, struct dw_row *row, const struct dw
     atomic_fetch_add_explicit(is_recycled ? &store->recycled : &store->unlinked, 1, memory_order_relaxed);
 }
 
+/* Overwrite one more piece. *is_done: all of it, durably. The header blocks hold nothing of the user's. */
+static int wipe_piece(struct dw_store *store, struct dw_row *row, bool *is_done)
+{
+    const struct dw_geometry *geometry = dw_store_geometry(store);
+    uint64_t headers = (uint64_t)DW_VOLUME_HEADER_BLOCKS * geometry->block_size;
+    uint64_t left = geometry->volume_size - headers - row->wiped;
+    size_t size = (size_t)dw_min_u64(left, DW_FILL_CHUNK_BUSY);
+    int result = 0;
+    if (size > 0)
+        result = dw_file_write(row->volume.file, store->zeros, size, row->volume.base + headers + row->wiped);
+    else
+        result = dw_file_sync(row->volume.file);
+    row->wiped += size;
+    *is_done = result == 0 && size == 0;
+    uint64_t rate = store->options.fill_bytes_per_second;
+    store->wiping.not_before_ns = rate == 0 ? 0 : dw_store_now(store) + (uint64_t)((double)size * 1e9 / (double)rate);
+    store->wiping.row = *is_done ? NULL : row;
+    return result;
+}
+
+static bool is_to_wipe(const struct dw_store *store, const struct dw_row *row)
+{
+    return store->options.is_wiping && row->place.size == dw_store_geometry(store)->volume_size;
+}
+
 int dw_retire_row(struct dw_store *store, struct dw_row *row, bool *is_retired)
 {
     *is_retired = false;
@@ -136,7 +163,11 @@ int dw_retire_row(struct dw_store *store, struct dw_row *row, bool *is_retired)
         return 0;
     }
     struct dw_place place;
-    bool is_recycled = false;
+    bool is_recycled = false, is_wiped = true;
+    if (result == 0 && is_to_wipe(store, row))
+        result = wipe_piece(store, row, &is_wiped);
+    if (result == 0 && !is_wiped)
+        return 0;
     if (result == 0)
         result = take_name(store, row, &place, &is_recycled);
     if (dw_is_no_space(result)) /* giving space back needs none: the device's failure */
@@ -189,6 +220,16 @@ static struct dw_row *find_free(struct dw_store *store, bool *is_waiting)
 int dw_retire_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
 {
     *is_worked = false;
+    if (store->wiping.row) {
+        uint64_t now = dw_store_now(store);
+        if (now < store->wiping.not_before_ns) {
+            *wait_ns = dw_min_u64(*wait_ns, store->wiping.not_before_ns - now);
+            return 0;
+        }
+        *is_worked = true;
+        bool is_retired;
+        return dw_retire_row(store, store->wiping.row, &is_retired);
+    }
     /* Cleared before looking, so that what happens while we look is not missed. */
     if (!atomic_exchange_explicit(&store->is_retire_due, false, memory_order_acq_rel)) /* pairs: STORE-RETIRE */
         return 0;

@@ -243,8 +243,12 @@ static int drop_abandoned(struct dw_store *store, const struct dw_settlement *se
     }
     dw_table_link(store);
     for (size_t i = 0; i < settlement->abandoned_count; i++) {
+        struct dw_row *row = dw_table_find(store, settlement->abandoned[i]);
         bool is_retired;
-        int result = dw_retire_row(store, dw_table_find(store, settlement->abandoned[i]), &is_retired);
+        int result;
+        do
+            result = dw_retire_row(store, row, &is_retired);
+        while (result == 0 && store->wiping.row); /* it is gone, or left alone, when it is not being wiped any more */
         if (result != 0)
             return result;
     }

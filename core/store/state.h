@@ -54,6 +54,7 @@ struct dw_row {
     uint64_t end_known; /* where it ends, when its successor went away before it; else UINT64_MAX */
     uint64_t used_at;
     uint64_t retry_ns;        /* do not try to retire it before */
+    uint64_t wiped;           /* bytes of it that were overwritten before it goes */
     struct dw_row *next_full; /* link of the list of full volumes */
 };
 
@@ -66,6 +67,12 @@ struct dw_making {
     uint64_t seen_durable, busy_ns; /* how far the log was durable when last looked at, and when that last moved */
     uint64_t retry_ns;              /* is_blocked: when to try again */
     bool is_blocked;                /* the last try met no space */
+};
+
+/* A volume that is overwritten before it goes, a piece at a time. */
+struct dw_wiping {
+    struct dw_row *row;     /* NULL: none */
+    uint64_t not_before_ns; /* pace */
 };
 
 struct dw_store {
@@ -97,6 +104,7 @@ struct dw_store {
 
     /* the maker's side */
     struct dw_making making;
+    struct dw_wiping wiping;
     uint8_t *work; /* memory for I/O: TOC area, two blocks, the caller's table */
     size_t work_size;
     uint8_t *zeros; /* DW_FILL_CHUNK */

@@ -72,6 +72,7 @@ struct dw_store_options {
     uint32_t in_flight_blocks;      /* L of this writer */
     uint64_t fill_bytes_per_second; /* pace while commits run */
     bool keep_retired;
+    bool is_wiping;      /* overwrite a volume before it becomes a blank or nothing */
     uint32_t table_keep; /* bytes of each caller's table to keep in memory */
     uint32_t
         load_threads; /* that may read headers and TOCs beside one another at load; 0 or 1: the calling one alone */

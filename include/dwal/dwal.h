@@ -145,6 +145,11 @@ struct dwal_options {
     /* Of creation on a device. */
     uint64_t quota; /* bytes of the device that this log may have at most; default 0: a fair share with others */
     bool is_forced; /* format the device anew whatever it holds: everything on it is lost */
+
+    /* Of one open: overwrite a volume that was trimmed away (its entries and its table, not its two header blocks) with zeros
+     * before it becomes a blank or is given back, at the pace of filling. A crash in between: the next open that wipes does
+     * it again from the start. What the device itself keeps of overwritten blocks is out of reach. */
+    bool is_wiping;
 };
 #ifdef __cplusplus
 #define DWAL_OPTIONS_INIT                                                                                              \

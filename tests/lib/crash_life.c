@@ -50,6 +50,7 @@ static void draw_options(struct dw_crash_life *life)
     life->options.write_size_max = BLOCK_SIZE * (1 + (uint32_t)draw(life, 3));
     life->options.backend = draw(life, 4) ? "sim" : "sync";
     life->entry_size_max = draw(life, 3) ? 3000 : 9000;
+    life->options.is_wiping = draw(life, 4) == 0;
 }
 
 static void begin(struct dw_crash_life *life, uint64_t seed)
