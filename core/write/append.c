@@ -290,8 +290,8 @@ static DW_COLD int append_batch(struct dw_writer *writer, const struct dwal_entr
 }
 
 /* The long way: over blocks and volumes, perhaps waiting for room in between. */
-static __attribute__((noinline)) int append_streaming(struct dw_writer *writer, const struct dwal_entry *entry,
-                                                      uint32_t data_crc, uint64_t lsn, bool is_roomy)
+int dw_append_reserved(struct dw_writer *writer, const struct dwal_entry *entry, uint32_t data_crc, uint64_t lsn,
+                       bool is_roomy)
 {
     struct dw_record_info info = {.data_crc = data_crc, .type = DW_RECORD_ENTRY, .user = entry->user};
     bool is_measured = sum_parts(entry->metadata, entry->metadata_count, &info.metadata_size) &&
@@ -319,7 +319,7 @@ static __attribute__((noinline)) int append_parts(struct dw_writer *writer, cons
         *lsn = at;
     if (end)
         *end = at + dw_record_size(&info);
-    return append_streaming(writer, entry, info.data_crc, at, is_roomy);
+    return dw_append_reserved(writer, entry, info.data_crc, at, is_roomy);
 }
 
 /* None or one piece, nearly always. */
@@ -332,12 +332,6 @@ static inline bool is_span(const struct iovec *parts, int count, struct span *sp
         return false;
     *span = (struct span){parts->iov_base, parts->iov_len};
     return true;
-}
-
-int dw_append_reserved(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t lsn, bool is_roomy)
-{
-    uint32_t data_crc = dw_crc32c(0, entry->data->iov_base, entry->data->iov_len);
-    return append_streaming(writer, entry, data_crc, lsn, is_roomy);
 }
 
 int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
@@ -367,7 +361,7 @@ int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries,
     uint64_t block = dw_block_of_lsn(g, lsn);
     uint64_t offset = lsn - dw_lsn_of_block(g, block);
     if (DW_UNLIKELY(!is_roomy || offset + size > g->payload_size))
-        return append_streaming(writer, entries, info.data_crc, lsn, is_roomy);
+        return dw_append_reserved(writer, entries, info.data_crc, lsn, is_roomy);
     append_in_block(&writer->ring, &info, metadata, data, lsn, block, (uint32_t)offset);
     return 0;
 }

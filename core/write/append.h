@@ -4,9 +4,10 @@
 
 #include "core/write/writer.h"
 
-/* Write `entry`, of one piece of data and no metadata, at the reserved `lsn`: over blocks, waiting for room where need be. is_roomy: the ring is known to have room
- * for all of it. DWAL_EFAILED: the log stopped while it waited for room. */
-DW_NODISCARD int dw_append_reserved(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t lsn,
-                                    bool is_roomy);
+/* Write `entry`, whose data has the checksum `data_crc`, at the reserved `lsn`: over blocks, waiting
+ * for room where need be. is_roomy: the ring is known to have room for all of it. DWAL_EFAILED: the log stopped while it
+ * waited for room. */
+DW_NODISCARD int dw_append_reserved(struct dw_writer *writer, const struct dwal_entry *entry, uint32_t data_crc,
+                                    uint64_t lsn, bool is_roomy);
 
 #endif

@@ -107,10 +107,10 @@ DW_INLINE int append_straight(struct dw_writer *writer, const struct dwal_entry 
     uint64_t within = q - sector * ring->sector_payload;
     /* Strictly inside of one sector's payload, that is: no tag to stamp, no first record or record's end to note. */
     if (DW_UNLIKELY(end > limit || q == FIRST_Q || within - 1 >= ring->sector_payload - size - 1)) {
-        if (DW_UNLIKELY(end > limit || q + size > ring->payload_limit))
-            return dw_append_reserved(writer, entry, lsn, end <= limit);
         if (is_short)
             data_crc = dw_crc32c_short(0, part->iov_base, part->iov_len);
+        if (DW_UNLIKELY(end > limit || q + size > ring->payload_limit))
+            return dw_append_reserved(writer, entry, data_crc, lsn, end <= limit);
         return put_across(ring, entry, data_crc, lsn, block, q);
     }
     struct dw_slot *slot = dw_ring_slot(ring, block);
