@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "tools/bench/engine_bare.h"
+#include "tools/bench/ring.h"
 #include "tools/bench/target.h"
 
 #ifndef IORING_SETUP_SINGLE_ISSUER
@@ -206,18 +207,7 @@ static bool issue(void *given, struct dw_bench_op *op, const uint8_t *payload)
 static struct dw_bench_op *reap(void *given, uint64_t until_ns)
 {
     struct lane *lane = given;
-    struct io_uring_cqe *cqe = NULL;
-    if (until_ns == UINT64_MAX) {
-        while (io_uring_wait_cqe(&lane->ring, &cqe) == -EINTR)
-            ;
-    } else {
-        uint64_t time_ns = lane->engine->clock->now(lane->engine->clock->context);
-        uint64_t wait_ns = until_ns > time_ns ? until_ns - time_ns : 0;
-        struct __kernel_timespec wait = {.tv_sec = (long long)(wait_ns / 1000000000u),
-                                         .tv_nsec = (long long)(wait_ns % 1000000000u)};
-        if (io_uring_wait_cqe_timeout(&lane->ring, &cqe, &wait) < 0)
-            return NULL;
-    }
+    struct io_uring_cqe *cqe = dw_bench_ring_wait(&lane->ring, lane->engine, until_ns);
     struct dw_bench_op *first = NULL, **last = &first;
     while (cqe) {
         *last = take(lane, cqe);
