@@ -97,6 +97,12 @@ dwal *dw_device_kit_must_open(struct dw_device_kit *kit, const char *name)
     return log;
 }
 
+void dw_device_kit_must_close(dwal *log)
+{
+    if (dwal_close(log) != 0)
+        fail_msg("close: %s", dwal_last_error()->text);
+}
+
 /* ---- entries ---- */
 
 enum { WAIT_MS = 5000 };
@@ -198,6 +204,13 @@ void dw_device_kit_check_slots(struct dw_disk *disk)
     }
     assert_int_equal(slots, device.slots);
     assert_int_equal(device.slots_damaged, 0);
+}
+
+void dw_device_kit_check_all_slots(struct dw_device_kit *kit)
+{
+    struct dw_disk *disk = dw_device_kit_disk(kit, "", DW_OPEN_READ);
+    dw_device_kit_check_slots(disk);
+    disk->ops->close(disk);
 }
 
 /* ---- bytes ---- */

@@ -32,6 +32,7 @@ int dw_device_kit_create(struct dw_device_kit *kit, const char *name, const stru
 /* NULL options: the kit's. *log is NULL unless 0 is answered. */
 int dw_device_kit_open(struct dw_device_kit *kit, const char *name, const struct dwal_options *options, dwal **log);
 dwal *dw_device_kit_must_open(struct dw_device_kit *kit, const char *name);
+void dw_device_kit_must_close(dwal *log);
 
 /* Append and commit entry `number`: its number, then a letter over 11000 bytes; three blocks. What dwal_commit answers. */
 int dw_device_kit_commit(dwal *log, char letter, uint64_t number);
@@ -50,6 +51,7 @@ struct dwal_device dw_device_kit_survey(struct dw_device_kit *kit, struct dw_dev
 void dw_device_kit_wait_free(struct dw_device_kit *kit, uint32_t slots);
 /* Every slot is accounted for: free, a volume, or a blank of a log. */
 void dw_device_kit_check_slots(struct dw_disk *disk);
+void dw_device_kit_check_all_slots(struct dw_device_kit *kit); /* of the kit's device */
 
 /* Bytes of the device, past all of dwal. */
 void dw_device_kit_read(struct dw_device_kit *kit, uint64_t offset, void *bytes, size_t size);

@@ -31,19 +31,6 @@ static int tear_down(void **state)
     return dw_alloc_bytes() == 0 ? 0 : -1;
 }
 
-static void must_close(dwal *log)
-{
-    if (dwal_close(log) != 0)
-        fail_msg("close: %s", dwal_last_error()->text);
-}
-
-static void check_slots(void)
-{
-    struct dw_disk *disk = dw_device_kit_disk(&kit, "", DW_OPEN_READ);
-    dw_device_kit_check_slots(disk);
-    disk->ops->close(disk);
-}
-
 /* ---- size ---- */
 
 static void a_larger_device_is_taken_up_by_the_next_writer(void **state)
@@ -56,17 +43,17 @@ static void a_larger_device_is_taken_up_by_the_next_writer(void **state)
     dw_device_kit_resize(&kit, dw_device_kit_size(SLOTS + 60));
     b = dw_device_kit_must_open(&kit, "b"); /* not while the other one writes */
     assert_int_equal(dw_device_kit_survey(&kit, NULL).slots, SLOTS);
-    must_close(a);
-    must_close(b);
+    dw_device_kit_must_close(a);
+    dw_device_kit_must_close(b);
     a = dw_device_kit_must_open(&kit, "a");
     assert_int_equal(dw_device_kit_survey(&kit, NULL).slots, SLOTS + 60);
     dw_device_kit_append(a, 'a', 33, 500); /* more than fitted before */
-    must_close(a);
+    dw_device_kit_must_close(a);
     dw_device_kit_spoil(&kit, 0, dw_device_kit_size(0) / 2); /* the near end: the far one has moved */
     a = dw_device_kit_must_open(&kit, "a");
     dw_device_kit_check(a, 'a', 0, 500);
-    must_close(a);
-    check_slots();
+    dw_device_kit_must_close(a);
+    dw_device_kit_check_all_slots(&kit);
 }
 
 static void a_smaller_device_is_refused_and_says_how_much(void **state)
@@ -81,7 +68,7 @@ static void a_smaller_device_is_refused_and_says_how_much(void **state)
              (unsigned long long)dw_device_kit_size(SLOTS));
     assert_non_null(strstr(dwal_last_error()->text, text));
     dw_device_kit_resize(&kit, dw_device_kit_size(SLOTS));
-    must_close(dw_device_kit_must_open(&kit, ""));
+    dw_device_kit_must_close(dw_device_kit_must_open(&kit, ""));
 }
 
 static void a_device_too_small_for_a_log_is_refused(void **state)
@@ -107,7 +94,7 @@ static void a_device_that_holds_something_is_not_formatted(void **state)
     struct dwal_options options = dw_device_kit_options();
     options.is_forced = true;
     assert_int_equal(dw_device_kit_create(&kit, "", &options), 0);
-    must_close(dw_device_kit_must_open(&kit, ""));
+    dw_device_kit_must_close(dw_device_kit_must_open(&kit, ""));
 }
 
 static void formatting_by_force_makes_all_slots_new(void **state)
@@ -119,14 +106,14 @@ static void formatting_by_force_makes_all_slots_new(void **state)
     dwal *log = dw_device_kit_must_open(&kit, "a"), *other;
     dw_device_kit_append(log, 'a', 0, 100);
     assert_int_equal(dw_device_kit_create(&kit, "b", &options), DWAL_EBUSY); /* not under a writer */
-    must_close(log);
+    dw_device_kit_must_close(log);
     assert_int_equal(dw_device_kit_create(&kit, "b", &options), 0);
     assert_int_equal(dw_device_kit_open(&kit, "a", NULL, &other), DWAL_ENOLOG);
     log = dw_device_kit_must_open(&kit, "b");
     dw_device_kit_append(log, 'b', 0, 100);
     dw_device_kit_check(log, 'b', 0, 100);
-    must_close(log);
-    check_slots();
+    dw_device_kit_must_close(log);
+    dw_device_kit_check_all_slots(&kit);
 }
 
 int main(void)

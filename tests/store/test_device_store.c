@@ -31,19 +31,6 @@ static int tear_down(void **state)
     return dw_alloc_bytes() == 0 ? 0 : -1;
 }
 
-static void must_close(dwal *log)
-{
-    if (dwal_close(log) != 0)
-        fail_msg("close: %s", dwal_last_error()->text);
-}
-
-static void check_slots(void)
-{
-    struct dw_disk *disk = dw_device_kit_disk(&kit, "", DW_OPEN_READ);
-    dw_device_kit_check_slots(disk);
-    disk->ops->close(disk);
-}
-
 /* ---- one log ---- */
 
 static void a_log_on_a_device_keeps_its_entries(void **state)
@@ -53,12 +40,12 @@ static void a_log_on_a_device_keeps_its_entries(void **state)
     dwal *log = dw_device_kit_must_open(&kit, "");
     dw_device_kit_append(log, 'a', 0, 100); /* about four to a volume */
     dw_device_kit_check(log, 'a', 0, 100);
-    must_close(log);
+    dw_device_kit_must_close(log);
     log = dw_device_kit_must_open(&kit, "");
     dw_device_kit_check(log, 'a', 0, 100);
     dw_device_kit_append(log, 'a', 100, 106);
-    must_close(log);
-    check_slots();
+    dw_device_kit_must_close(log);
+    dw_device_kit_check_all_slots(&kit);
 }
 
 static void a_device_that_is_full_says_so_and_goes_on_after_a_trim(void **state)
@@ -79,8 +66,8 @@ static void a_device_that_is_full_says_so_and_goes_on_after_a_trim(void **state)
     assert_int_equal(dwal_trim(log, dwal_durable(log)), 0);
     dw_device_kit_append(log, 'a', count, count + 166);
     assert_int_equal(dwal_failure(log, NULL), 0);
-    must_close(log);
-    check_slots();
+    dw_device_kit_must_close(log);
+    dw_device_kit_check_all_slots(&kit);
     struct dwal_device device = dw_device_kit_survey(&kit, NULL);
     assert_true(device.uses_least > 0);
     assert_true(device.uses_most <= device.uses_least + 2); /* wear spreads, even so */
@@ -92,7 +79,7 @@ static void open_reads_each_slot_once_and_each_table_once(void **state)
     assert_int_equal(dw_device_kit_create(&kit, "", NULL), 0);
     dwal *log = dw_device_kit_must_open(&kit, "");
     dw_device_kit_append(log, 'a', 0, 200);
-    must_close(log);
+    dw_device_kit_must_close(log);
     struct dw_device_kit_logs logs;
     struct dwal_device device = dw_device_kit_survey(&kit, &logs);
     struct dw_disk *disk = dw_device_kit_disk(&kit, "", DW_OPEN_READ);
@@ -119,7 +106,7 @@ static void nothing_is_allocated_while_a_log_is_written(void **state)
         assert_int_equal(dwal_trim(log, dwal_durable(log)), 0);
     }
     assert_int_equal(dw_alloc_count(), before);
-    must_close(log);
+    dw_device_kit_must_close(log);
 }
 
 static void blocks_of_every_size_fit(void **state)
@@ -139,12 +126,12 @@ static void blocks_of_every_size_fit(void **state)
         dwal *log;
         assert_int_equal(dw_device_kit_open(&kit, "", &options, &log), 0);
         dw_device_kit_append(log, 'a', 0, 60);
-        must_close(log);
+        dw_device_kit_must_close(log);
         dw_device_kit_spoil(&kit, 0, 65536 * 2); /* the near copies of the device's superblock */
         assert_int_equal(dw_device_kit_open(&kit, "", &options, &log), 0);
         dw_device_kit_check(log, 'a', 0, 60);
-        must_close(log);
-        check_slots();
+        dw_device_kit_must_close(log);
+        dw_device_kit_check_all_slots(&kit);
     }
 }
 
@@ -162,16 +149,16 @@ static void logs_of_one_device_do_not_see_each_other(void **state)
         dw_device_kit_append(a, 'a', i, i + 6);
         dw_device_kit_append(b, 'b', 2 * i, 2 * i + 12);
     }
-    must_close(b);
+    dw_device_kit_must_close(b);
     dw_device_kit_check(a, 'a', 0, 66);
-    must_close(a);
+    dw_device_kit_must_close(a);
     a = dw_device_kit_must_open(&kit, "a");
     b = dw_device_kit_must_open(&kit, "b");
     dw_device_kit_check(a, 'a', 0, 66);
     dw_device_kit_check(b, 'b', 0, 132);
-    must_close(a);
-    must_close(b);
-    check_slots();
+    dw_device_kit_must_close(a);
+    dw_device_kit_must_close(b);
+    dw_device_kit_check_all_slots(&kit);
 }
 
 static void names_are_needed_unique_and_known(void **state)
@@ -179,15 +166,15 @@ static void names_are_needed_unique_and_known(void **state)
     (void)state;
     dwal *log;
     assert_int_equal(dw_device_kit_create(&kit, "a", NULL), 0);
-    must_close(dw_device_kit_must_open(&kit, "")); /* the only one needs no name */
+    dw_device_kit_must_close(dw_device_kit_must_open(&kit, "")); /* the only one needs no name */
     assert_int_equal(dw_device_kit_create(&kit, "a", NULL), DWAL_EEXIST);
     assert_int_equal(dw_device_kit_create(&kit, "b", NULL), 0);
     assert_int_equal(dw_device_kit_open(&kit, "", NULL, &log), DWAL_EARGUMENT);
     assert_non_null(strstr(dwal_last_error()->text, "#a, #b"));
     assert_int_equal(dw_device_kit_open(&kit, "c", NULL, &log), DWAL_ENOLOG);
     assert_int_equal(dw_device_kit_create(&kit, "", NULL), 0);
-    must_close(dw_device_kit_must_open(&kit, ""));
-    check_slots();
+    dw_device_kit_must_close(dw_device_kit_must_open(&kit, ""));
+    dw_device_kit_check_all_slots(&kit);
 }
 
 static void one_log_has_one_writer_and_a_device_many(void **state)
@@ -202,11 +189,11 @@ static void one_log_has_one_writer_and_a_device_many(void **state)
     struct dw_device_kit_logs logs;
     dw_device_kit_survey(&kit, &logs);
     assert_true(logs.logs[0].has_live_writer && logs.logs[1].has_live_writer);
-    must_close(a); /* it had the exclusive open: the other goes on */
+    dw_device_kit_must_close(a); /* it had the exclusive open: the other goes on */
     dw_device_kit_append(b, 'b', 0, 33);
     second = dw_device_kit_must_open(&kit, "a");
-    must_close(second);
-    must_close(b);
+    dw_device_kit_must_close(second);
+    dw_device_kit_must_close(b);
 }
 
 static void a_log_keeps_to_its_quota(void **state)
@@ -225,7 +212,7 @@ static void a_log_keeps_to_its_quota(void **state)
     dw_device_kit_survey(&kit, &logs);
     assert_int_equal(logs.logs[0].volumes + logs.logs[0].blanks, 4);
     assert_int_equal(logs.logs[0].quota, 4);
-    must_close(log);
+    dw_device_kit_must_close(log);
     options.quota = DW_DEVICE_KIT_VOLUME;
     assert_int_equal(dw_device_kit_create(&kit, "tiny", &options), DWAL_EARGUMENT);
 }
@@ -240,9 +227,9 @@ static void what_one_log_gives_back_another_one_gets(void **state)
     assert_int_equal(dwal_trim(a, dwal_durable(a)), 0);
     dw_device_kit_append(b, 'b', 0, 300);
     dw_device_kit_check(b, 'b', 0, 300);
-    must_close(a);
-    must_close(b);
-    check_slots();
+    dw_device_kit_must_close(a);
+    dw_device_kit_must_close(b);
+    dw_device_kit_check_all_slots(&kit);
 }
 
 /* ---- old content ---- */
@@ -255,18 +242,18 @@ static void a_slot_of_another_log_is_filled_before_it_is_a_blank(void **state)
     dw_device_kit_append(a, 'a', 0, 333);
     assert_int_equal(dwal_trim(a, dwal_durable(a)), 0);
     dw_device_kit_wait_free(&kit, 60);
-    must_close(a);
+    dw_device_kit_must_close(a);
     assert_int_equal(dw_device_kit_create(&kit, "b", NULL), 0);
     dwal *b = dw_device_kit_must_open(&kit, "b");
     dw_device_kit_append(b, 'b', 0, 133);
     struct dw_device_kit_logs logs;
     struct dwal_device device;
-    must_close(b);
+    dw_device_kit_must_close(b);
     for (device = dw_device_kit_survey(&kit, &logs); logs.logs[1].blanks == 0;
          device = dw_device_kit_survey(&kit, &logs)) { /* the maker was at work on one */
         b = dw_device_kit_must_open(&kit, "b");
         usleep(20000);
-        must_close(b);
+        dw_device_kit_must_close(b);
     }
     uint64_t slots_at = dw_device_kit_size(0) / 2;
     uint32_t blanks = 0;
@@ -303,7 +290,7 @@ static void either_end_may_be_destroyed_and_is_mended(void **state)
     assert_int_equal(dw_device_kit_create(&kit, "", NULL), 0);
     dwal *log = dw_device_kit_must_open(&kit, "");
     dw_device_kit_append(log, 'a', 0, 33);
-    must_close(log);
+    dw_device_kit_must_close(log);
     size_t area = (size_t)dw_device_kit_size(0) / 2;
     for (uint64_t i = 0; i < 4; i++) {
         uint64_t at = i % 2 == 0 ? 0 : dw_device_kit_size(SLOTS) - area;
@@ -312,10 +299,10 @@ static void either_end_may_be_destroyed_and_is_mended(void **state)
         log = dw_device_kit_must_open(&kit, "");
         dw_device_kit_check(log, 'a', 0, 33 + i);
         dw_device_kit_append(log, 'a', 33 + i, 34 + i);
-        must_close(log);
+        dw_device_kit_must_close(log);
         assert_false(is_repairable());
     }
-    check_slots();
+    dw_device_kit_check_all_slots(&kit);
 }
 
 static void one_slot_of_the_superblock_lost_at_both_ends_stops_writers(void **state)
@@ -329,7 +316,7 @@ static void one_slot_of_the_superblock_lost_at_both_ends_stops_writers(void **st
     struct dwal_options options = dw_device_kit_options();
     options.mode = DWAL_READ_ONLY;
     if (dw_device_kit_open(&kit, "", &options, &log) == 0) /* the older slot may not know the log yet */
-        must_close(log);
+        dw_device_kit_must_close(log);
 }
 
 static void a_slot_claimed_twice_is_found(void **state)
@@ -339,7 +326,7 @@ static void a_slot_claimed_twice_is_found(void **state)
     assert_int_equal(dw_device_kit_create(&kit, "", NULL), 0);
     log = dw_device_kit_must_open(&kit, "");
     dw_device_kit_append(log, 'a', 0, 66);
-    must_close(log);
+    dw_device_kit_must_close(log);
     /* The headers of slot 0, volume 0, in slot 3, as if that one had been claimed for volume 0 as well. */
     uint64_t slots_at = dw_device_kit_size(0) / 2;
     static uint8_t block[4096];
@@ -366,7 +353,7 @@ static void a_slot_with_damaged_headers_is_left_alone(void **state)
     dw_device_kit_append(log, 'a', 0, 333);
     assert_int_equal(dwal_trim(log, dwal_durable(log)), 0);
     dw_device_kit_wait_free(&kit, 60);
-    must_close(log);
+    dw_device_kit_must_close(log);
     uint64_t slots_at = dw_device_kit_size(0) / 2;
     struct dwal_device device = dw_device_kit_survey(&kit, NULL);
     uint32_t slot = 0;
@@ -381,7 +368,7 @@ static void a_slot_with_damaged_headers_is_left_alone(void **state)
     dw_device_kit_spoil(&kit, slots_at + slot * DW_DEVICE_KIT_VOLUME, DW_DEVICE_KIT_VOLUME);
     log = dw_device_kit_must_open(&kit, "");
     dw_device_kit_append(log, 'a', 333, 633);
-    must_close(log);
+    dw_device_kit_must_close(log);
     assert_int_equal(dw_device_kit_survey(&kit, NULL).slots_damaged, 1);
     dw_device_kit_read(&kit, slots_at + slot * DW_DEVICE_KIT_VOLUME, block, sizeof block);
     for (size_t i = 0; i < sizeof block; i++)
@@ -394,13 +381,13 @@ static void either_header_of_a_slot_is_enough(void **state)
     assert_int_equal(dw_device_kit_create(&kit, "", NULL), 0);
     dwal *log = dw_device_kit_must_open(&kit, "");
     dw_device_kit_append(log, 'a', 0, 100);
-    must_close(log);
+    dw_device_kit_must_close(log);
     uint64_t slots_at = dw_device_kit_size(0) / 2;
     for (uint64_t slot = 0; slot < 7; slot++)
         dw_device_kit_spoil(&kit, slots_at + slot * DW_DEVICE_KIT_VOLUME + slot % 2 * 4096, 4096);
     log = dw_device_kit_must_open(&kit, "");
     dw_device_kit_check(log, 'a', 0, 100);
-    must_close(log);
+    dw_device_kit_must_close(log);
 }
 
 int main(void)
