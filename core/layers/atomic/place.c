@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/layers/atomic/atomic.h"
+#include "core/layers/fail.h"
 
 int dw_atomic_code_of(int system_code)
 {
@@ -45,19 +46,11 @@ int dw_atomic_code_of(int system_code)
 
 int dw_atomic_fail(int code, int system_code, const char *format, ...)
 {
-    struct dwal_error error = {
-        .code = code, .system_code = system_code, .volume = DWAL_NO_VOLUME, .block = DWAL_NO_LSN, .lsn = DWAL_NO_LSN};
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(error.text, sizeof error.text, format, arguments);
+    int result = dw_layer_fail(code, system_code, DWAL_NO_LSN, format, arguments);
     va_end(arguments);
-    size_t used = strlen(error.text);
-    char why[128];
-    if (system_code != 0)
-        (void)snprintf(error.text + used, sizeof error.text - used, " (%s)", strerror_r(system_code, why, sizeof why));
-    used = strlen(error.text);
-    (void)snprintf(error.text + used, sizeof error.text - used, "; %s", dwal_error_action(code));
-    return dwal_set_error(&error);
+    return result;
 }
 
 /* Split `path` at its last slash and open what comes before. */

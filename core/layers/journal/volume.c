@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/layers/fail.h"
 #include "core/layers/journal/journal.h"
 
 /* The disk format's, core/FORMAT.md: two header blocks come first; a block starts with a header, each further sector with a tag. */
@@ -17,14 +18,11 @@ enum { HEADER_BLOCKS = 2, BLOCK_HEADER = 32, TAG = 4, RECORD_HEADER = 20 };
 
 int dw_journal_fail(int code, const char *format, ...)
 {
-    struct dwal_error error = {.code = code, .volume = DWAL_NO_VOLUME, .block = DWAL_NO_LSN, .lsn = DWAL_NO_LSN};
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(error.text, sizeof error.text, format, arguments);
+    int result = dw_layer_fail(code, 0, DWAL_NO_LSN, format, arguments);
     va_end(arguments);
-    size_t used = strlen(error.text);
-    (void)snprintf(error.text + used, sizeof error.text - used, "; %s", dwal_error_action(code));
-    return dwal_set_error(&error);
+    return result;
 }
 
 static int open_log(const char *path, dwal **log, struct dwal_info *info)
