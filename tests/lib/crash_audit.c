@@ -20,6 +20,7 @@
 struct volume {
     uint32_t headers; /* copies that are durable: bits */
     bool is_named, is_name_synced, is_claimed, is_retired;
+    bool is_wiped, is_wipe_volatile; /* overwritten with zeros; and not all of that is synced */
     uint32_t in_flight_blocks;
     bool is_written[BLOCKS_MAX], is_durable[BLOCKS_MAX];
 };
@@ -84,6 +85,8 @@ static void see_block(struct audit *audit, const struct dw_sim_event *event, uin
         complain(audit, "block %" PRIu64 " by an ordinary write", block);
     if (volume->is_written[index])
         complain(audit, "block %" PRIu64 " is written again", block);
+    if (volume->is_wiped)
+        complain(audit, "block %" PRIu64 " is written after its volume was wiped", block);
     volume->is_written[index] = true;
     if (block >= audit->prefix + volume->in_flight_blocks)
         complain(audit, "block %" PRIu64 " is %" PRIu64 " beyond the durable prefix, L is %u", block,
@@ -103,6 +106,23 @@ static void see_block(struct audit *audit, const struct dw_sim_event *event, uin
         complain(audit, "block %" PRIu64 " has %u sectors tagged", block, tags.current);
     if (!dw_payload_is_zero_from(g, bytes, info.fill))
         complain(audit, "block %" PRIu64 " has a padding that is not zero", block);
+}
+
+/* Ordinary zeros over a volume: only when nobody needs any of it, and for good. No block or TOC of ours is all zero. */
+static bool is_wipe(const struct dw_sim_event *event)
+{
+    for (uint64_t done = 0; done < event->size; done += BLOCK_SIZE)
+        if (memcmp(block_of(event, done / BLOCK_SIZE), zeros, BLOCK_SIZE) != 0)
+            return false;
+    return !event->is_durable && event->offset >= DW_VOLUME_HEADER_BLOCKS * BLOCK_SIZE;
+}
+
+static void see_wipe(struct audit *audit, uint32_t number)
+{
+    struct volume *volume = volume_at(audit, number);
+    volume->is_wiped = volume->is_wipe_volatile = true;
+    if (dw_end_lsn_of_volume(&audit->geometry, number) > audit->trim)
+        complain(audit, "volume %u is wiped, and the trim point is %" PRIu64, number, audit->trim);
 }
 
 /* ---- the rest of a volume ---- */
@@ -175,6 +195,10 @@ static void see_issue(struct audit *audit, const struct dw_sim_event *event)
     }
     if (!volume_at(audit, 0)->is_named || !strstr(file->name, ".vol"))
         return; /* a blank is being filled */
+    if (is_wipe(event)) {
+        see_wipe(audit, file->number);
+        return;
+    }
     for (uint64_t done = 0; done < event->size; done += BLOCK_SIZE) {
         uint64_t place = event->offset + done;
         if (place >= dw_place_of_toc(&audit->geometry)) {
@@ -227,6 +251,8 @@ static void see_rename(struct audit *audit, const struct dw_sim_event *event)
         struct volume *volume = volume_at(audit, file->number);
         audit->counts->retired++;
         volume->is_retired = true;
+        if (volume->is_wipe_volatile)
+            complain(audit, "volume %u is given up before its wiping was synced", file->number);
         if (audit->has_identity && dw_end_lsn_of_volume(&audit->geometry, file->number) > audit->trim)
             complain(audit, "volume %u is given up, and the trim point is %" PRIu64, file->number, audit->trim);
         file->number = DW_VOLUME_NUMBER_NONE;
@@ -268,8 +294,11 @@ static void see(struct audit *audit, const struct dw_sim_event *event)
         if (event->mark == DW_CRASH_ACKED)
             audit->known = dw_max_u64(audit->known, dw_block_of_lsn(&audit->geometry, event->value));
         break;
-    case DW_SIM_UNLINK:
     case DW_SIM_SYNC:
+        if (audit->files[event->file].number != DW_VOLUME_NUMBER_NONE)
+            volume_at(audit, audit->files[event->file].number)->is_wipe_volatile = false;
+        break;
+    case DW_SIM_UNLINK:
     case DW_SIM_SIZE:
     case DW_SIM_DAMAGE:
         break;

@@ -2,7 +2,7 @@
  *
  * Recovery's rule holds only if the writer keeps its side: never a block at L or more beyond the durable prefix; a
  * watermark that is the contiguous durable prefix; each place written once per number; everything in its order: header, name,
- * superblock, blocks, TOC; a volume given up only when the trim point is durable. The device's own log is the witness, so
+ * superblock, blocks, TOC; a volume given up, or wiped, only when the trim point is durable. The device's own log is the witness, so
  * nothing that the writer believes is taken from it.
  * Owns: nothing. Called by: the crash tests, on one life of a fresh log without a recovery in between. */
 #ifndef DW_TESTS_LIB_CRASH_AUDIT_H
