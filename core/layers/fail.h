@@ -7,6 +7,7 @@
 
 /* Make the text, then why the system refused (`system_code`: an errno, or 0), then what to do the thread's last error.
  * Returns `code`. */
-int dw_layer_fail(int code, int system_code, uint64_t lsn, const char *format, va_list arguments);
+int dw_layer_fail(int code, int system_code, uint64_t lsn, const char *format, va_list arguments)
+    __attribute__((format(printf, 4, 0)));
 
 #endif
