@@ -20,6 +20,7 @@
 #include "core/log/place.h"
 
 #define STALL_LOOK_NS UINT64_C(1000000000)
+#define CROSSING_NS   UINT64_C(2000000) /* some twenty commits */
 
 /* ---- hooks that the store calls ------------------------------------------------------------------------------------ */
 
@@ -132,6 +133,7 @@ static int load(struct dwal *log)
     struct dw_store_options options = {
         .is_read_only = !log->is_writer,
         .fill_bytes_per_second = (uint64_t)log->options.fill_kib_per_second << 10,
+        .crossing_ns = log->is_single_stepped ? 0 : CROSSING_NS,
         .keep_retired = log->options.keep_retired,
         .is_wiping = log->options.is_wiping,
         .table_keep = log->options.table_keep,

@@ -1,7 +1,7 @@
 /* maker.c - the maker's steps: what must be done so that the flusher never has to wait for a file.
  *
  * Called by: the maker's thread, or a test that steps it by hand; one at a time. dw_store_maker_wake: any thread.
- * Happy path, by urgency: claim the next volume -> write a TOC that is due -> retire what trim freed -> fill one chunk of a
+ * Happy path: leave the device alone while a volume begins; then, by urgency: claim the next volume -> write a TOC that is due -> retire what trim freed -> fill one chunk of a
  * blank, at the pace that was asked for; at full speed when no blank is ready and none is claimed ahead.
  * Failure: no space for a blank is no failure of the log: the temporary goes, appenders are told once the blanks are used
  * up, and it is tried again every 100 ms and whenever a volume was retired. Anything else stops the store.
@@ -10,6 +10,8 @@
 
 #include "base/bits.h"
 #include "core/store/state.h"
+
+#define CROSSING_SHARE 16u /* a volume's beginning, during which it is left alone, is that part of its life at most */
 
 /* ---- sleeping ---- */
 
@@ -134,6 +136,25 @@ static bool hand_over_claimed(struct dw_store *store)
     return true;
 }
 
+/* Was a volume begun just now? What is to be done then are eight durable writes, and a commit that meets one of them waits
+ * longer: it is not to be the one that crossed. A volume that fills up quickly is left alone for less, and when somebody waits
+ * for space, or no blank is ready, there is no time to lose. */
+static bool is_crossing(struct dw_store *store, uint64_t *wait_ns)
+{
+    struct dw_row *head = atomic_load_explicit(&store->head, memory_order_acquire); /* pairs: STORE-HEAD */
+    uint64_t now = dw_store_now(store);
+    if (head->volume.number != store->seen_head) {
+        uint64_t lifetime = now - store->seen_head_ns;
+        store->seen_head = head->volume.number;
+        store->seen_head_ns = now;
+        store->quiet_until_ns = now + dw_min_u64(store->options.crossing_ns, lifetime / CROSSING_SHARE);
+    }
+    if (now >= store->quiet_until_ns || store->blank_count == 0 || is_more_demanded(store))
+        return false;
+    *wait_ns = dw_min_u64(*wait_ns, store->quiet_until_ns - now);
+    return true;
+}
+
 static int claim_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
 {
     *is_worked = false;
@@ -142,7 +163,7 @@ static int claim_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns
         *is_worked = true;
         return 0;
     }
-    if (has_next && !is_more_demanded(store))
+    if ((has_next && !is_more_demanded(store)) || is_crossing(store, wait_ns))
         return 0;
     if (store->last_number >= DW_VOLUME_NUMBER_MAX) {
         if (!atomic_exchange_explicit(&store->is_exhausted, true, memory_order_acq_rel)) /* pairs: STORE-EXHAUSTED */
@@ -262,6 +283,8 @@ enum dw_step dw_store_step(struct dw_store *store, uint64_t *wait_ns)
         return DW_STEP_IDLE;
     bool is_worked;
     int result = claim_step(store, &is_worked, wait_ns);
+    if (result == 0 && !is_worked && is_crossing(store, wait_ns))
+        return DW_STEP_IDLE;
     if (result == 0 && !is_worked)
         result = toc_step(store, &is_worked);
     if (result == 0 && !is_worked)

@@ -110,6 +110,8 @@ struct dw_store {
     uint8_t *zeros; /* DW_FILL_CHUNK */
     struct dw_row *full_list;
     uint32_t last_number; /* last claimed volume */
+    uint32_t seen_head;   /* when last looked at, since when it is that one, and until when it is left alone */
+    uint64_t seen_head_ns, quiet_until_ns;
     uint64_t claim_retry_ns;
     bool is_claim_blocked; /* the last claim met a shortage */
 

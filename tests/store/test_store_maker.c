@@ -182,67 +182,6 @@ static void where_allocation_is_not_supported_zeros_are_written(void **state)
     finish();
 }
 
-/* ---- pace ---- */
-
-enum { MIB = 1 << 20, PACE_VOLUME = 4 * MIB };
-
-static void start_paced(void)
-{
-    struct dw_sim_options options = {.is_history_off = true};
-    struct dw_disk *sim;
-    assert_int_equal(dw_sim_open(&options, &sim), 0);
-    assert_int_equal(dw_fault_open(sim, true, &disk), 0);
-    dw_kit_init(&kit, disk, 0);
-    const char *why;
-    assert_int_equal(dw_geometry_init(&kit.create.geometry, 4096, 512, PACE_VOLUME, 0, &why), 0);
-    kit.options.fill_bytes_per_second = 64 * MIB;
-    assert_int_equal(dw_kit_create(&kit), 0);
-    assert_int_equal(dw_kit_start(&kit), 0);
-    uint64_t wait_ns;
-    while (!dw_store_next(kit.store)) { /* nothing is ready: full speed */
-        assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_WORKED);
-        assert_int_equal(wait_ns, 0);
-    }
-}
-
-/* Step until there are two blanks more; `is_busy`: something becomes durable all the time. Answers the writes. */
-static uint64_t make_two(bool is_busy)
-{
-    uint64_t writes = dw_fault_count(disk, DW_FAULT_WRITE), wait_ns;
-    while (dw_kit_counts(&kit).blanks_ready < 2) {
-        uint64_t before = dw_fault_count(disk, DW_FAULT_WRITE);
-        kit.durable_block += is_busy;
-        if (dw_store_step(kit.store, &wait_ns) == DW_STEP_IDLE) {
-            assert_true(wait_ns > 0 && wait_ns <= 1000000000 / 64 + 1);
-            kit.now_ns += wait_ns;
-        }
-        assert_true(dw_fault_count(disk, DW_FAULT_WRITE) - before <= 1); /* at most one chunk a step */
-    }
-    return dw_fault_count(disk, DW_FAULT_WRITE) - writes;
-}
-
-static void filling_beside_commits_keeps_its_pace_in_small_chunks(void **state)
-{
-    (void)state;
-    start_paced();
-    uint64_t begun = kit.now_ns;
-    assert_int_equal(make_two(true), 2 * PACE_VOLUME / (64 << 10));
-    uint64_t took = kit.now_ns - begun;
-    assert_true(took >= 1000000000ull * 7 / 64 && took <= 1000000000ull * 9 / 64);
-    finish();
-}
-
-static void filling_of_an_idle_log_runs_at_full_speed_in_large_chunks(void **state)
-{
-    (void)state;
-    start_paced();
-    kit.now_ns += 100000000; /* nothing has become durable for a while */
-    uint64_t begun = kit.now_ns;
-    assert_int_equal(make_two(false), 2 * PACE_VOLUME / MIB);
-    assert_int_equal(kit.now_ns, begun);
-    finish();
-}
-
 /* ---- the flusher's side ---- */
 
 static void advance_allocates_nothing_and_touches_no_file(void **state)
@@ -475,8 +414,6 @@ int main(void)
         cmocka_unit_test(settle_decides_only_with_the_superblock),
         cmocka_unit_test(allocated_blanks_are_not_written),
         cmocka_unit_test(where_allocation_is_not_supported_zeros_are_written),
-        cmocka_unit_test(filling_beside_commits_keeps_its_pace_in_small_chunks),
-        cmocka_unit_test(filling_of_an_idle_log_runs_at_full_speed_in_large_chunks),
         cmocka_unit_test(advance_allocates_nothing_and_touches_no_file),
         cmocka_unit_test(demand_claims_several_ahead_and_hands_them_over_in_order),
         cmocka_unit_test(all_that_was_claimed_ahead_is_kept_when_the_tail_goes_on),

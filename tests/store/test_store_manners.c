@@ -1,0 +1,150 @@
+/* test_store_manners.c - what the maker does to commits beside it: the pace of filling, and the quiet while a volume begins. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "io/sim.h"
+#include "tests/lib/io_fault.h"
+#include "tests/lib/store_kit.h"
+
+static struct dw_disk *disk;
+static struct dw_kit kit;
+
+static void finish(void)
+{
+    dw_kit_abandon(&kit);
+    disk->ops->close(disk);
+}
+
+/* ---- pace ---- */
+
+enum { MIB = 1 << 20, PACE_VOLUME = 4 * MIB };
+
+static void start_paced(void)
+{
+    struct dw_sim_options options = {.is_history_off = true};
+    struct dw_disk *sim;
+    assert_int_equal(dw_sim_open(&options, &sim), 0);
+    assert_int_equal(dw_fault_open(sim, true, &disk), 0);
+    dw_kit_init(&kit, disk, 0);
+    const char *why;
+    assert_int_equal(dw_geometry_init(&kit.create.geometry, 4096, 512, PACE_VOLUME, 0, &why), 0);
+    kit.options.fill_bytes_per_second = 64 * MIB;
+    assert_int_equal(dw_kit_create(&kit), 0);
+    assert_int_equal(dw_kit_start(&kit), 0);
+    uint64_t wait_ns;
+    while (!dw_store_next(kit.store)) { /* nothing is ready: full speed */
+        assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_WORKED);
+        assert_int_equal(wait_ns, 0);
+    }
+}
+
+/* Step until there are two blanks more; `is_busy`: something becomes durable all the time. Answers the writes. */
+static uint64_t make_two(bool is_busy)
+{
+    uint64_t writes = dw_fault_count(disk, DW_FAULT_WRITE), wait_ns;
+    while (dw_kit_counts(&kit).blanks_ready < 2) {
+        uint64_t before = dw_fault_count(disk, DW_FAULT_WRITE);
+        kit.durable_block += is_busy;
+        if (dw_store_step(kit.store, &wait_ns) == DW_STEP_IDLE) {
+            assert_true(wait_ns > 0 && wait_ns <= 1000000000 / 64 + 1);
+            kit.now_ns += wait_ns;
+        }
+        assert_true(dw_fault_count(disk, DW_FAULT_WRITE) - before <= 1); /* at most one chunk a step */
+    }
+    return dw_fault_count(disk, DW_FAULT_WRITE) - writes;
+}
+
+static void filling_beside_commits_keeps_its_pace_in_small_chunks(void **state)
+{
+    (void)state;
+    start_paced();
+    uint64_t begun = kit.now_ns;
+    assert_int_equal(make_two(true), 2 * PACE_VOLUME / (64 << 10));
+    uint64_t took = kit.now_ns - begun;
+    assert_true(took >= 1000000000ull * 7 / 64 && took <= 1000000000ull * 9 / 64);
+    finish();
+}
+
+static void filling_of_an_idle_log_runs_at_full_speed_in_large_chunks(void **state)
+{
+    (void)state;
+    start_paced();
+    kit.now_ns += 100000000; /* nothing has become durable for a while */
+    uint64_t begun = kit.now_ns;
+    assert_int_equal(make_two(false), 2 * PACE_VOLUME / MIB);
+    assert_int_equal(kit.now_ns, begun);
+    finish();
+}
+
+/* ---- crossing ---- */
+
+/* Fill the head, let the flusher move on, and step: the claim that is due comes only after `quiet_ns`. */
+static void cross_and_expect_quiet(uint64_t quiet_ns)
+{
+    uint32_t claimed = dw_store_superblock(kit.store)->claimed;
+    uint64_t wait_ns;
+    assert_int_equal(dw_kit_fill(&kit, 0, kit.create.geometry.data_blocks, 3), 0);
+    dw_store_advance(kit.store);
+    uint64_t io = dw_fault_count(disk, DW_FAULT_ANY);
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_IDLE);
+    assert_int_equal(wait_ns, quiet_ns);
+    kit.now_ns += quiet_ns - 1;
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_IDLE);
+    assert_int_equal(wait_ns, 1);
+    assert_int_equal(dw_fault_count(disk, DW_FAULT_ANY), io);
+    kit.now_ns += 1;
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_WORKED);
+    assert_int_equal(dw_store_superblock(kit.store)->claimed, claimed + 1);
+    dw_kit_settle_down(&kit);
+}
+
+static void start_with_crossings(void)
+{
+    struct dw_disk *sim;
+    assert_int_equal(dw_sim_open(NULL, &sim), 0);
+    assert_int_equal(dw_fault_open(sim, true, &disk), 0);
+    dw_kit_init(&kit, disk, 0);
+    kit.options.crossing_ns = 2000000;
+    assert_int_equal(dw_kit_create(&kit), 0);
+    assert_int_equal(dw_kit_start(&kit), 0);
+    dw_kit_settle_down(&kit);
+    kit.now_ns += 1000000000;
+}
+
+static void commits_that_begin_a_volume_have_the_device_to_themselves(void **state)
+{
+    (void)state;
+    start_with_crossings();
+    cross_and_expect_quiet(2000000);
+    kit.now_ns += 1600000;
+    cross_and_expect_quiet((1600000 + 2000000) / 16); /* short-lived volumes are left alone for less */
+    finish();
+}
+
+static void demand_ends_the_quiet_of_a_crossing(void **state)
+{
+    (void)state;
+    start_with_crossings();
+    assert_int_equal(dw_kit_fill(&kit, 0, kit.create.geometry.data_blocks, 3), 0);
+    dw_store_advance(kit.store);
+    uint64_t wait_ns;
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_IDLE);
+    dw_store_demand(kit.store, dw_store_space(kit.store) + 1);
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_WORKED);
+    assert_non_null(dw_store_next(kit.store));
+    finish();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(filling_beside_commits_keeps_its_pace_in_small_chunks),
+        cmocka_unit_test(filling_of_an_idle_log_runs_at_full_speed_in_large_chunks),
+        cmocka_unit_test(commits_that_begin_a_volume_have_the_device_to_themselves),
+        cmocka_unit_test(demand_ends_the_quiet_of_a_crossing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
