@@ -10,74 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/layers/indexed/indexed.h"
-#include "core/log/log.h"
 #include "io/sim.h"
-#include "tests/lib/indexed_kit.h"
+#include "tests/lib/indexed_bench.h"
 #include "tests/lib/indexed_model.h"
 #include "tests/lib/io_fault.h"
-
-/* ---- a log on a disk of the test's own, single-stepped ---- */
-
-struct bench {
-    struct dw_disk *disk;
-    dwal *base;
-    dwal_indexed *log;
-};
-
-static int open_base(void *context, const struct dwal_options *options, dwal **base)
-{
-    struct bench *bench = context;
-    struct dw_log_setup setup = {.disk = bench->disk, .is_disk_borrowed = true, .is_single_stepped = true};
-    int result = dw_log_open_on(&setup, options, base);
-    bench->base = *base;
-    return result;
-}
-
-static void open_bench(struct bench *bench)
-{
-    struct dwal_indexed_options options = dw_indexed_kit_options();
-    struct dwal_options *base = dw_indexed_kit_base();
-    base->volume_size = base->blanks = 0;
-    base->backend = "sync";
-    base->marker_delay_ms = UINT32_MAX;
-    if (dw_indexed_open_with(open_base, bench, &options, true, &bench->log) < 0)
-        fail_msg("open: %s", dwal_last_error()->text);
-}
-
-static void create_bench(struct bench *bench, struct dw_disk *disk)
-{
-    static const uint8_t log_id[16] = {7};
-    struct dwal_indexed_options options = dw_indexed_kit_options();
-    struct dwal_options base;
-    assert_int_equal(dw_indexed_base_options(&options, &base), 0);
-    bench->disk = disk;
-    assert_int_equal(dw_log_create_on(disk, NULL, log_id, 0x80000001u, &base), 0);
-    open_bench(bench);
-}
-
-static struct dw_disk *new_sim(void)
-{
-    struct dw_disk *disk;
-    assert_int_equal(dw_sim_open(NULL, &disk), 0);
-    return disk;
-}
-
-static void crash_bench(struct bench *bench) /* of the process: what was written stays */
-{
-    dwal *base = bench->base;
-    dw_indexed_abandon(bench->log);
-    dw_log_abandon(base);
-}
-
-static uint32_t volumes_with(dwal *base, bool is_full)
-{
-    struct dwal_volume volume = {.size = sizeof volume};
-    uint32_t count = 0;
-    for (uint32_t number = 0; dwal_volume_from(base, number, &volume) == 0; number = volume.number + 1)
-        count += volume.is_full == is_full;
-    return count;
-}
 
 static void file_name(char *name, size_t size, const char *file)
 {
@@ -178,8 +114,8 @@ static void R4_a_damaged_head_of_a_volume_is_refused(void **state)
 static void R5_an_empty_log_begins_anywhere_and_numbers_are_never_used_again(void **state)
 {
     (void)state;
-    struct bench bench;
-    create_bench(&bench, new_sim());
+    struct dw_indexed_bench bench;
+    dw_indexed_bench_create(&bench, dw_indexed_bench_sim());
     uint32_t highest = 0;
     uint64_t index = 1;
     for (int round = 0; round < 5; round++) {
@@ -195,8 +131,8 @@ static void R5_an_empty_log_begins_anywhere_and_numbers_are_never_used_again(voi
         uint64_t end;
         struct dwal_indexed_entry entry = {.index = index + 6, .data = "never durable", .size = 13};
         assert_int_equal(dwal_indexed_append(bench.log, &entry, 1, &end), 0);
-        crash_bench(&bench);
-        open_bench(&bench);
+        dw_indexed_bench_crash(&bench);
+        dw_indexed_bench_open(&bench);
         dw_indexed_kit_expect_all(bench.log, index, index + 5, 0, 0);
         assert_int_equal(dwal_indexed_reset(bench.log), 0);
         index += 100;
@@ -250,14 +186,14 @@ static void R9_what_was_not_acknowledged_is_kept_or_dropped_whole(void **state)
 static uint64_t last_after_crash(struct dw_disk *disk, uint64_t event, uint64_t seed)
 {
     struct dw_sim_crash *walker;
-    struct bench bench = {0};
+    struct dw_indexed_bench bench = {0};
     assert_int_equal(dw_sim_crash_create(disk, &(struct dw_sim_crash_options){0}, &walker), 0);
     assert_int_equal(dw_sim_crash_seek(walker, event), 0);
     uint32_t *picks = calloc(dw_sim_crash_choice_count(walker) + 1, sizeof *picks);
     assert_non_null(picks);
     dw_sim_crash_picks_of_seed(walker, seed, picks);
     assert_int_equal(dw_sim_crash_image(walker, picks, seed, &bench.disk), 0);
-    open_bench(&bench);
+    dw_indexed_bench_open(&bench);
     uint64_t first = dwal_indexed_first(bench.log), last = dwal_indexed_last(bench.log);
     assert_int_equal(first, 1);
     for (uint64_t index = first; index <= last; index++)
@@ -274,8 +210,8 @@ static uint64_t last_after_crash(struct dw_disk *disk, uint64_t event, uint64_t 
 static void R9_the_last_index_is_one_that_can_be_read_after_a_crash_in_mid_append(void **state)
 {
     (void)state;
-    struct bench bench;
-    create_bench(&bench, new_sim());
+    struct dw_indexed_bench bench;
+    dw_indexed_bench_create(&bench, dw_indexed_bench_sim());
     dw_indexed_kit_store(bench.log, 1, 10, 0, 5);
     uint64_t before = dw_sim_event_count(bench.disk), torn = 0, whole = 0;
     dw_indexed_kit_store(bench.log, 11, 60, 0, 50); /* one store over several blocks */
@@ -326,25 +262,26 @@ static void R10_the_limit_of_a_volume_is_none_for_an_entry(void **state)
 static void R11_a_volume_that_was_full_at_the_crash_does_not_stop_the_next_store(void **state)
 {
     (void)state;
-    struct bench bench;
-    create_bench(&bench, new_sim());
+    struct dw_indexed_bench bench;
+    dw_indexed_bench_create(&bench, dw_indexed_bench_sim());
     uint64_t index = 1;
     for (int i = 0; i < 1000; i++)
         dw_log_step_maker(bench.base); /* the next volume is claimed ahead */
-    while (volumes_with(bench.base, true) == 0 && dwal_durable(bench.base) < 63 * 4036) { /* its TOC is the maker's */
+    while (dw_indexed_bench_volumes(bench.base, true) == 0 &&
+           dwal_durable(bench.base) < 63 * 4036) { /* its TOC is the maker's */
         dw_indexed_kit_store(bench.log, index, index, 0, 1);
         index++;
     }
-    assert_int_equal(volumes_with(bench.base, true), 0);
-    crash_bench(&bench);
-    open_bench(&bench);
+    assert_int_equal(dw_indexed_bench_volumes(bench.base, true), 0);
+    dw_indexed_bench_crash(&bench);
+    dw_indexed_bench_open(&bench);
     dw_indexed_kit_expect_all(bench.log, 1, index - 1, 0, 0);
     for (int i = 0; i < 1000; i++)
         dw_log_step_maker(bench.base);
     dw_indexed_kit_store(bench.log, index, index + 50, 0, 10);
     dw_indexed_kit_expect_all(bench.log, 1, index + 50, 0, 0);
     dw_indexed_kit_close(bench.log);
-    open_bench(&bench);
+    dw_indexed_bench_open(&bench);
     dw_indexed_kit_expect_all(bench.log, 1, index + 50, 0, 0);
     dw_indexed_kit_close(bench.log);
     bench.disk->ops->close(bench.disk);
@@ -353,8 +290,8 @@ static void R11_a_volume_that_was_full_at_the_crash_does_not_stop_the_next_store
 static void R12_a_store_that_fills_a_volume_returns_before_its_table_is_written(void **state)
 {
     (void)state;
-    struct bench bench;
-    create_bench(&bench, new_sim());
+    struct dw_indexed_bench bench;
+    dw_indexed_bench_create(&bench, dw_indexed_bench_sim());
     uint64_t index = 1;
     for (int i = 0; i < 1000; i++)
         dw_log_step_maker(bench.base); /* the next volume is claimed ahead */
@@ -362,7 +299,7 @@ static void R12_a_store_that_fills_a_volume_returns_before_its_table_is_written(
         dw_indexed_kit_store(bench.log, index, index, 0, 1);
         index++;
     }
-    assert_int_equal(volumes_with(bench.base, true), 0); /* nobody stepped the maker */
+    assert_int_equal(dw_indexed_bench_volumes(bench.base, true), 0); /* nobody stepped the maker */
     dw_indexed_kit_expect_all(bench.log, 1, index - 1, 0, 0);
     /* A truncation does not have to wait for the table either. */
     assert_int_equal(dwal_indexed_truncate_back(bench.log, index - 5), 0);
@@ -370,7 +307,7 @@ static void R12_a_store_that_fills_a_volume_returns_before_its_table_is_written(
     dw_indexed_kit_expect_all(bench.log, 3, index - 5, 0, 0);
     for (int i = 0; i < 1000; i++)
         dw_log_step_maker(bench.base);
-    assert_int_equal(volumes_with(bench.base, true), 1);
+    assert_int_equal(dw_indexed_bench_volumes(bench.base, true), 1);
     dw_indexed_kit_close(bench.log);
     bench.disk->ops->close(bench.disk);
 }
@@ -382,8 +319,8 @@ static void R17_a_store_that_met_no_space_can_be_repeated(void **state)
     (void)state;
     struct dw_disk *disk;
     assert_int_equal(dw_sim_open(&(struct dw_sim_options){.capacity = 2 << 20, .is_history_off = true}, &disk), 0);
-    struct bench bench;
-    create_bench(&bench, disk);
+    struct dw_indexed_bench bench;
+    dw_indexed_bench_create(&bench, disk);
     uint8_t bytes[DW_INDEXED_KIT_SIZE_MAX];
     uint64_t index = 1;
     int result = 0;
@@ -408,7 +345,7 @@ static void R17_a_store_that_met_no_space_can_be_repeated(void **state)
     dw_indexed_kit_store(bench.log, index, index + 20, 0, 1);
     dw_indexed_kit_expect_all(bench.log, index - 100, index + 20, 0, 0);
     dw_indexed_kit_close(bench.log);
-    open_bench(&bench);
+    dw_indexed_bench_open(&bench);
     dw_indexed_kit_expect_all(bench.log, index - 100, index + 20, 0, 0);
     dw_indexed_kit_close(bench.log);
     disk->ops->close(disk);
@@ -418,10 +355,10 @@ static void R17_a_store_that_met_no_space_can_be_repeated(void **state)
 static void R17_after_a_failed_write_nothing_more_is_acknowledged(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct dw_disk *inner = new_sim(), *disk;
+    struct dw_indexed_bench bench;
+    struct dw_disk *inner = dw_indexed_bench_sim(), *disk;
     assert_int_equal(dw_fault_open(inner, true, &disk), 0);
-    create_bench(&bench, disk);
+    dw_indexed_bench_create(&bench, disk);
     dw_indexed_kit_store(bench.log, 1, 10, 0, 5);
     dw_fault_add(disk, &(struct dw_fault_rule){.kinds = DW_FAULT_ANY_WRITE, .at = 1, .error = -EIO});
     struct dwal_indexed_entry entry = {.index = 11, .data = "x", .size = 1};
@@ -435,7 +372,7 @@ static void R17_after_a_failed_write_nothing_more_is_acknowledged(void **state)
     dw_indexed_kit_expect_all(bench.log, 1, 10, 0, 0);
     assert_int_equal(dwal_indexed_close(bench.log), DWAL_EFAILED);
     dw_fault_clear(disk);
-    open_bench(&bench);
+    dw_indexed_bench_open(&bench);
     assert_in_range(dwal_indexed_last(bench.log), 10, 11);
     dw_indexed_kit_expect(bench.log, 10, 0);
     dw_indexed_kit_close(bench.log);
@@ -446,8 +383,8 @@ static void R17_after_a_failed_write_nothing_more_is_acknowledged(void **state)
 static void R18_names_are_durable_before_the_first_acknowledgement_in_a_volume(void **state)
 {
     (void)state;
-    struct bench bench;
-    create_bench(&bench, new_sim());
+    struct dw_indexed_bench bench;
+    dw_indexed_bench_create(&bench, dw_indexed_bench_sim());
     uint64_t checked = 0, next_event = 0, unsynced = 0;
     for (uint64_t index = 1; index < 1500; index++) {
         dw_indexed_kit_store(bench.log, index, index, 0, 1);

@@ -308,6 +308,7 @@ static int take_clean_end(struct replay *replay, const struct dwal_volume *volum
 
 /* ---- all of it ---- */
 
+/* is_clean: the log was closed clean, and ends in this volume. */
 static int take_volume(struct replay *replay, const struct dwal_volume *volume, bool is_clean)
 {
     bool is_used = false;
@@ -328,7 +329,7 @@ static int take_volumes(struct replay *replay)
     struct dwal_indexed *log = replay->log;
     struct dwal_volume volume = {.size = sizeof volume};
     struct dwal_report report = {.size = sizeof report};
-    uint64_t durable = dwal_durable(log->base);
+    uint64_t durable = dwal_durable(log->base), first = dwal_first(log->base);
     int result = dwal_get_report(log->base, &report);
     if (result < 0)
         return result;
@@ -336,7 +337,11 @@ static int take_volumes(struct replay *replay)
         result = dwal_volume_from(log->base, number, &volume);
         if (result < 0 || volume.begin >= durable)
             break;
-        result = take_volume(replay, &volume, report.verdict == DWAL_VERDICT_CLEAN);
+        /* What lies before the trim point counts no more, and cannot be read: the volume waits for being recycled. */
+        if (volume.end <= first)
+            continue;
+        bool is_last = durable <= volume.end;
+        result = take_volume(replay, &volume, is_last && report.verdict == DWAL_VERDICT_CLEAN);
     }
     return result == DWAL_EEND ? 0 : result;
 }
