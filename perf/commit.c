@@ -34,9 +34,7 @@ static void load_open(const struct load *load)
         options.blanks = RECYCLE_BLANKS;
     check(dwal_create(path, &options), "create");
     check(dwal_open(path, &options, &the_log), "open");
-    if (is_recycling)
-        recycle_wait(the_log);
-    perf_sleep_ns(UINT64_C(500000000)); /* let the blanks be made: what is measured is commits beside a quiet maker */
+    perf_wait_for_maker(the_log); /* what is measured is commits beside a quiet maker */
 }
 
 static void load_commit(const void *bytes, size_t size)

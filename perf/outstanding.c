@@ -128,9 +128,7 @@ int main(int argument_count, char **arguments)
     check(dwal_create(path, &options), "create");
     check(dwal_open(path, &options, &o.log), "open");
     check(dwal_eventfd(o.log, &o.event), "eventfd");
-    if (o.is_recycling)
-        recycle_wait(o.log);
-    perf_sleep_ns(UINT64_C(500000000));
+    perf_wait_for_maker(o.log);
     run_for(&o, 0.3, &warming);
     double cpu = perf_cpu_s();
     run_for(&o, seconds, &measured);

@@ -21,14 +21,18 @@ static inline bool recycle_is_asked(char *variant)
         *at = '\0';
     return at != NULL;
 }
-/* Until all blanks are there. */
-static inline void recycle_wait(dwal *log)
+/* Until the maker has made all blanks and is quiet: no new one for longer than one takes. */
+static inline void perf_wait_for_maker(dwal *log)
 {
     static struct dwal_stats stats;
     stats.size = sizeof stats;
-    do
+    uint64_t made = 0;
+    for (int looks = 0; looks < 10 && dwal_get_stats(log, &stats) == 0; looks++) {
+        if (stats.blanks_made != made || made == 0)
+            looks = 0;
+        made = stats.blanks_made;
         perf_sleep_ns(UINT64_C(50000000));
-    while (dwal_get_stats(log, &stats) == 0 && stats.blanks_made < RECYCLE_BLANKS);
+    }
 }
 /* After a commit that ended at `end`; each thread keeps its own `*trimmed`. A result of dwal. */
 static inline int recycle_trim(dwal *log, uint64_t end, uint64_t *trimmed)
