@@ -16,6 +16,8 @@
 #include "core/base/error.h"
 #include "core/write/flush.h"
 
+#define PREFETCH_BLOCKS_MAX 4u
+
 /* ---- what may be written now ------------------------------------------------------------------------------------- */
 
 /* The volume that holds `block`, if the flusher may write to it already: the head or the one claimed next. */
@@ -359,6 +361,8 @@ bool dw_flush_write_one(struct dw_writer *writer)
     record_queue_wait(writer, start_ns);
     atomic_store_explicit(&writer->write_started_ns, start_ns, memory_order_relaxed);
     struct dw_request request = request_for(writer, volume, from, to);
+    /* What comes next is probably as long; its memory arrives while the device works. */
+    dw_ring_prefetch(&writer->ring, to, dw_min_u64(to - from, PREFETCH_BLOCKS_MAX));
     write_alone(writer, &request);
     uint64_t now_ns = dw_writer_now(writer);
     atomic_store_explicit(&writer->write_started_ns, 0, memory_order_relaxed);

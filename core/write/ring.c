@@ -113,6 +113,16 @@ bool dw_ring_seal(struct dw_ring *ring)
     }
 }
 
+void dw_ring_prefetch(struct dw_ring *ring, uint64_t block, uint64_t count)
+{
+    for (uint64_t end = block + count; block < end; block++) {
+        const uint8_t *bytes = dw_ring_block(ring, block);
+        __builtin_prefetch(dw_ring_slot(ring, block), 1);
+        for (uint32_t at = 0; at < ring->geometry.block_size; at += DW_CACHE_LINE)
+            __builtin_prefetch(bytes + at, 1);
+    }
+}
+
 bool dw_ring_take_marker(struct dw_ring *ring, uint64_t block)
 {
     const struct dw_geometry *g = &ring->geometry;
