@@ -27,12 +27,16 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* The parser knows one argument that is no option: take the destination, the second of them, out. */
+/* The parser knows one argument that is no option: take the destination, the second of them, out. Behind `--` nothing is an
+ * option. */
 static const char *take_destination(int *argument_count, char **arguments)
 {
+    bool is_over = false;
     int seen = 0;
     for (int i = 0; i < *argument_count; i++) {
-        if (arguments[i][0] == '-' || ++seen < 2)
+        bool is_end = !is_over && strcmp(arguments[i], "--") == 0;
+        is_over |= is_end;
+        if (is_end || (!is_over && arguments[i][0] == '-' && arguments[i][1]) || ++seen < 2)
             continue;
         const char *destination = arguments[i];
         memmove(&arguments[i], &arguments[i + 1], (size_t)(*argument_count - i - 1) * sizeof *arguments);
@@ -77,8 +81,8 @@ static int run(int argument_count, char **arguments)
         dw_options_parse(&dw_command_backup, options, DW_OPTION_COUNT(options), argument_count, arguments, &path);
     if (parsed != DW_PARSED_GO)
         return dw_options_status(parsed);
-    if (!destination) {
-        dw_message_error("give the directory to make", "DESTINATION is missing");
+    if (!destination || !destination[0]) {
+        dw_message_error("give the directory to make; see dwal backup --help", "DESTINATION is missing");
         return DW_EXIT_WRONG;
     }
     raise_descriptor_limit();

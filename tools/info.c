@@ -187,10 +187,13 @@ static int run(int argument_count, char **arguments)
     }
     struct dwal_info info = {.size = sizeof info};
     int result = dwal_get_info(path, &open, &info);
+    const struct dwal_error first = *dwal_last_error();
     if ((result == DWAL_EARGUMENT || result == DWAL_ENOLOG) && print_device(path, is_json))
         return DW_EXIT_GOOD; /* it holds no log, or several */
-    if (result)
+    if (result) {
+        (void)dwal_set_error(&first); /* what the look for a device says is beside the point */
         return dw_message_library(path, result);
+    }
     struct dwal_choice choice = {.size = sizeof choice};
     bool has_choice = dwal_foresee_choice(path, &open, &choice) == 0;
     if (is_json) {

@@ -4,7 +4,9 @@
  * library's text; what a crash or an error leaves behind is removed by the next init. */
 #include "tools/tool.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include <dwal/dwal.h>
 
@@ -13,6 +15,18 @@
 #include "tools/progress.h"
 
 static const enum dwal_fill fills[] = {DWAL_FILL_DEFAULT, DWAL_FILL_ZERO, DWAL_FILL_ALLOCATE, DWAL_FILL_ALLOCATE_ZERO};
+
+/* "/dev/X" and a name -> "/dev/X#name". A directory takes one log: "#name" would be a part of its own name. */
+static bool add_name(const char *path, const char *name, char *named, size_t size)
+{
+    struct stat facts;
+    if (stat(path, &facts) != 0 || S_ISDIR(facts.st_mode) || S_ISREG(facts.st_mode)) {
+        dw_message_error("leave --name out, or name a device", "--name is for devices, and %s is none", path);
+        return false;
+    }
+    (void)snprintf(named, size, "%s#%s", path, name);
+    return true;
+}
 
 static int run(int argument_count, char **arguments)
 {
@@ -55,9 +69,10 @@ static int run(int argument_count, char **arguments)
     create.is_forced = is_forced;
     create.event = dw_message_event;
 
-    char named[4200];
-    if (name && (size_t)snprintf(named, sizeof named, "%s#%s", path, name) < sizeof named)
-        path = named;
+    char named[PATH_MAX + 64];
+    if (name && !add_name(path, name, named, sizeof named))
+        return DW_EXIT_WRONG;
+    path = name ? named : path;
     dw_progress_begin("filling the first volume", volume_size ? volume_size : UINT64_C(64) << 20);
     int result = dwal_create(path, &create);
     dw_progress_end();

@@ -27,7 +27,7 @@ static void print_usage(void)
     dw_output_text("usage: dwal SUBCOMMAND [OPTION...] PATH\n"
                    "\n"
                    "A write-ahead log with direct I/O: make logs, append, read, inspect and repair them.\n"
-                   "PATH is the directory of a log.\n"
+                   "PATH is the directory of a log, a block device, or DEVICE#NAME for one of several logs on it.\n"
                    "\n"
                    "subcommands:\n");
     for (size_t i = 0; i < dw_command_count; i++)
@@ -36,7 +36,7 @@ static void print_usage(void)
         "\n"
         "`dwal SUBCOMMAND --help` tells the options and gives examples. `dwal --version` tells the version.\n"
         "Sizes are bytes, or take a suffix: 64KiB, 64MiB, 1GiB.\n"
-        "Exit status: 0 good, 1 wrong use or environment, 2 damage found.\n"
+        "Exit status: 0 good, 1 wrong use or environment, 2 damage found, 3 (bench compare) worse.\n"
         "\n"
         "examples:\n"
         "  dwal init /var/lib/app/log\n"

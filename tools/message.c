@@ -14,6 +14,8 @@
 #include "tools/progress.h"
 #include "tools/tool.h"
 
+enum { PATH_SHOWN_MAX = 200 };
+
 static const char *command_name;
 
 void dw_message_set_command(const char *name)
@@ -108,16 +110,37 @@ static void strip_action(char *text, const char *action)
         text[size - tail - 2] = 0;
 }
 
+/* The library cuts a long path in its middle: the start is enough to know it by. */
+static bool says_path(const char *said, const char *path)
+{
+    char start[PATH_SHOWN_MAX / 4 + 1];
+    (void)snprintf(start, sizeof start, "%s", path);
+    return strstr(said, strlen(path) > PATH_SHOWN_MAX ? start : path) != NULL;
+}
+
 int dw_message_library(const char *path, int code)
+{
+    return dw_message_library_instead(path, code, DWAL_OK, NULL);
+}
+
+int dw_message_library_instead(const char *path, int code, int special, const char *instead)
 {
     const struct dwal_error *error = dwal_last_error();
     bool is_known = error->code == code && error->text[0];
     const char *action = dwal_error_action(code);
-    char text[900];
+    char text[900], help[64];
     const char *said = is_known ? error->text : dwal_error_meaning(code);
-    bool has_path = strstr(said, path) != NULL;
-    (void)snprintf(text, sizeof text, "%s%s%s", has_path ? "" : path, has_path ? "" : ": ", said);
+    bool has_path = says_path(said, path);
+    int shown = strlen(path) > PATH_SHOWN_MAX ? PATH_SHOWN_MAX / 2 : PATH_SHOWN_MAX;
+    (void)snprintf(text, sizeof text, "%.*s%s%s%s", has_path ? 0 : shown, path,
+                   !has_path && shown < PATH_SHOWN_MAX ? "..." : "", has_path ? "" : ": ", said);
     strip_action(text, action);
+    if (code == DWAL_EARGUMENT) { /* the library speaks to a programmer */
+        (void)snprintf(help, sizeof help, "see dwal %s --help", dw_message_command());
+        action = help;
+    }
+    if (instead && code == special)
+        action = instead;
     dw_message_error(strstr(text, action) ? NULL : action, "%s", text);
     return dw_message_status(code);
 }

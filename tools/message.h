@@ -13,6 +13,8 @@ void dw_message_error(const char *action, const char *format, ...) __attribute__
 void dw_message_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A call of the library answered `code`: its text and its action. Returns the exit status for it. */
 int dw_message_library(const char *path, int code);
+/* The same, but `special` gets the action `instead`: where the library's is not for this subcommand. */
+int dw_message_library_instead(const char *path, int code, int special, const char *instead);
 /* The exit status for a code, without a text. */
 int dw_message_status(int code);
 /* The library's event callback: warnings and errors go to standard error. */

@@ -136,6 +136,11 @@ static bool parse_option(const struct dw_option *options, size_t count, int argu
     return set_value(option, value);
 }
 
+static bool has_one_path(const struct dw_command *command)
+{
+    return strncmp(command->arguments, "PATH [", 6) == 0;
+}
+
 enum dw_parsed dw_options_parse(const struct dw_command *command, const struct dw_option *options, size_t count,
                                 int argument_count, char **arguments, const char **path)
 {
@@ -153,14 +158,18 @@ enum dw_parsed dw_options_parse(const struct dw_command *command, const struct d
             if (!parse_option(options, count, argument_count, arguments, &i))
                 return DW_PARSED_WRONG;
         } else if (*path) {
-            complain("one path is enough: \"%s\" and \"%s\" were given", *path, text);
+            complain(has_one_path(command) ? "one path is enough: \"%s\" and \"%s\" were given"
+                                           : "behind \"%s\", \"%s\" is one argument too many",
+                     *path, text);
             return DW_PARSED_WRONG;
         } else {
             *path = text;
         }
     }
     if (!*path || !**path) {
-        complain("the path of the log is missing%s%s", "", "");
+        char wanted[32];
+        (void)snprintf(wanted, sizeof wanted, "%.*s", (int)strcspn(command->arguments, " "), command->arguments);
+        complain("%s is missing%s", strcmp(wanted, "PATH") == 0 ? "the path of the log" : wanted, "");
         return DW_PARSED_WRONG;
     }
     return DW_PARSED_GO;

@@ -216,7 +216,7 @@ static int run(int argument_count, char **arguments)
     probe.size = sizeof probe;
     int result = dwal_probe(path, &how, &probe);
     if (result)
-        return dw_message_library(path, result);
+        return dw_message_library_instead(path, result, DWAL_ENOLOG, "name a directory or a block device");
     if (dw_signals_came())
         dw_message_warning("stopped early: the figures rest on fewer trials");
     if (is_json)

@@ -11,6 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+    BODY_SIZE = 4096 + 512, /* a path of any length and the words around it */
+    TAIL_SIZE = 300 /* place, system's text and action; leaves at least 100 bytes of dwal_error.text to the body */
+};
+
 static _Thread_local struct dwal_error last_error = {
     .volume = DWAL_NO_VOLUME, .block = DWAL_NO_LSN, .lsn = DWAL_NO_LSN};
 
@@ -60,17 +65,37 @@ static void text_add_place(struct text *text, const struct dwal_error *error)
         text_add(text, ")");
 }
 
+/* `body` and then `tail`. What does not fit is cut out of the middle of `body`, where a long path stands: what failed, why, and
+ * what to do must be there. No UTF-8 sequence is cut in two. */
+static void join(struct dwal_error *error, const char *body, const char *tail)
+{
+    struct text text = {error->text, sizeof error->text};
+    size_t length = strlen(body), room = sizeof error->text - 1 - strlen(tail);
+    if (length <= room) {
+        text_add(&text, "%s%s", body, tail);
+        return;
+    }
+    size_t front = (room - 3) / 2, back = room - 3 - front;
+    while (front > 0 && (body[front] & 0xc0) == 0x80)
+        front--;
+    while (back > 0 && (body[length - back] & 0xc0) == 0x80)
+        back--;
+    text_add(&text, "%.*s...%s%s", (int)front, body, body + length - back, tail);
+}
+
 /* Fill in a whole error around its place. It is built aside, as an argument may be the text of the last one. */
 static int DW_PRINTF(2, 0) fail(struct dwal_error *error, const char *format, va_list arguments)
 {
-    struct text text = {error->text, sizeof error->text};
+    char body[BODY_SIZE], tail[TAIL_SIZE];
+    struct text text = {body, sizeof body}, rest = {tail, sizeof tail};
     text_addv(&text, format, arguments);
-    text_add_place(&text, error);
+    text_add_place(&rest, error);
     if (error->system_code != 0) {
         char buffer[128];
-        text_add(&text, ": %s (errno %d)", strerror_r(error->system_code, buffer, sizeof buffer), error->system_code);
+        text_add(&rest, ": %s (errno %d)", strerror_r(error->system_code, buffer, sizeof buffer), error->system_code);
     }
-    text_add(&text, "; %s", dwal_error_action(error->code));
+    text_add(&rest, "; %s", dwal_error_action(error->code));
+    join(error, body, tail);
     last_error = *error;
     return error->code;
 }

@@ -81,6 +81,29 @@ static int create_in(const char *path, const struct dwal_options *given)
     return result;
 }
 
+/* A wrong path is the caller's affair, not the device's. */
+static int make_directory(const char *path, bool *is_new)
+{
+    struct stat facts;
+    *is_new = mkdir(path, 0700) == 0;
+    if (*is_new)
+        return 0;
+    switch (errno) {
+    case EEXIST:
+        if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))
+            return 0;
+        return dw_fail(DWAL_EARGUMENT, "%s %s", path, dw_path_obstacle(path));
+    case ENOENT:
+        return dw_fail(DWAL_EARGUMENT, "directory %s cannot be made: the one above it does not exist", path);
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return dw_fail(DWAL_EARGUMENT, "%s %s", path, dw_path_obstacle(path));
+    default:
+        return dw_fail_system(-errno, "making directory %s failed", path);
+    }
+}
+
 int dwal_create(const char *path, const struct dwal_options *options)
 {
     if (!path)
@@ -95,9 +118,10 @@ int dwal_create(const char *path, const struct dwal_options *options)
         return create_in(path, &checked);
     if (checked.quota != 0 || checked.is_forced)
         return dw_fail(DWAL_EARGUMENT, "options.quota and is_forced are for devices, and %s is none", path);
-    bool is_new = mkdir(path, 0700) == 0;
-    if (!is_new && errno != EEXIST)
-        return dw_fail_system(-errno, "making directory %s failed", path);
+    bool is_new;
+    result = make_directory(path, &is_new);
+    if (result < 0)
+        return result;
     result = dw_place_check_new(path, &checked, is_new);
     if (result == 0)
         result = create_in(path, &checked);

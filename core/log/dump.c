@@ -267,7 +267,7 @@ static int dump_disk(struct dw_dump *dump, const char *only)
     if (only && kept > 0 && !dump->has_facts)
         learn_from_volume(dump, only);
     if (kept == 0)
-        result = only ? dw_fail(DWAL_EFOREIGN, "%s has no name of dwal's", only)
+        result = only ? dw_fail(DWAL_ENOLOG, "%s is no directory, and no file of a log has such a name", only)
                       : dw_fail(DWAL_ENOLOG, "%s holds no file of dwal", dump->disk->path);
     else
         result = dump_entries(dump, &entries);
@@ -325,7 +325,7 @@ DW_EXPORT int dwal_dump(const char *path, const struct dwal_options *options, dw
         return dump_device(&dump, path);
     int result;
     if (dw_disk_posix_open(path, is_unsafe, &dump.disk) == -ENOTDIR) {
-        char directory[512];
+        char directory[PATH_MAX];
         only = split_path(path, directory, sizeof directory);
         result = dw_inspect_disk_open(directory, options, &dump.disk);
     } else {

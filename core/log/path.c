@@ -95,6 +95,23 @@ static int open_device(const char *path, const char *device, const char *name, u
     return 0;
 }
 
+const char *dw_path_obstacle(const char *path)
+{
+    struct stat facts;
+    if (stat(path, &facts) == 0)
+        return "is neither a directory nor a block device";
+    switch (errno) {
+    case ENOTDIR:
+        return "does not exist: a part of this path is no directory";
+    case ELOOP:
+        return "cannot be followed: its symbolic links lead in a circle";
+    case ENAMETOOLONG:
+        return "is too long for a path, or has a part that is too long";
+    default:
+        return lstat(path, &facts) == 0 ? "is a symbolic link that points at nothing" : "does not exist";
+    }
+}
+
 int dw_path_open(const char *path, unsigned flags, bool is_unsafe, struct dw_disk **disk)
 {
     char device[PATH_MAX];
@@ -107,8 +124,8 @@ int dw_path_open(const char *path, unsigned flags, bool is_unsafe, struct dw_dis
     int result = dw_disk_posix_open(path, is_unsafe, disk);
     if (result == 0)
         return 0;
-    if (result == -ENOENT || result == -ENOTDIR)
-        return dw_fail(DWAL_ENOLOG, "%s is neither a directory nor a block device", path);
+    if (result == -ENOENT || result == -ENOTDIR || result == -ELOOP || result == -ENAMETOOLONG)
+        return dw_fail(DWAL_ENOLOG, "%s %s", path, dw_path_obstacle(path));
     if (result == -EOPNOTSUPP || result == -EINVAL)
         return dw_fail(DWAL_EUNSUPPORTED, "the file system of %s has no direct I/O, or is memory or network", path);
     return dw_fail_system(result, "cannot open %s", path);

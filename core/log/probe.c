@@ -224,17 +224,20 @@ static int measure(const char *path, const struct dwal_probe_options *options, s
 
 static int look(const char *path, struct dw_probe *facts, bool *is_device)
 {
-    int result = dw_probe_path(path, facts);
-    if (result == -ENOENT || result == -ENOTDIR)
-        return dw_fail(DWAL_ENOLOG, "there is nothing at %.200s", path);
-    if (result == -ENOMEM)
-        return dw_fail(DWAL_EMEMORY, "no memory for looking at %.200s", path);
     struct stat kind;
     *is_device = dw_probe_is_block_device(path);
-    if (result == -EINVAL || (result == 0 && !*is_device && stat(path, &kind) == 0 && !S_ISDIR(kind.st_mode)))
-        return dw_fail(DWAL_EARGUMENT, "%.200s is neither a directory nor a block device", path);
+    bool exists = stat(path, &kind) == 0;
+    if (exists && !*is_device && !S_ISDIR(kind.st_mode))
+        return dw_fail(DWAL_EARGUMENT, "%s is neither a directory nor a block device", path);
+    if (!exists && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG))
+        return dw_fail(DWAL_ENOLOG, "%s %s", path, dw_path_obstacle(path));
+    int result = dw_probe_path(path, facts);
+    if (result == -ENOMEM)
+        return dw_fail(DWAL_EMEMORY, "no memory for looking at %s", path);
+    if (result == -EINVAL)
+        return dw_fail(DWAL_EARGUMENT, "%s is neither a directory nor a block device", path);
     if (result < 0)
-        return dw_fail_system(result, "looking at %.200s failed", path);
+        return dw_fail_system(result, "looking at %s failed", path);
     return 0;
 }
 

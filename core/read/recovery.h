@@ -56,6 +56,7 @@ const struct dw_decision *dw_decide(uint32_t facts);
 struct dw_tally {                 /* records that start in one volume */
     uint64_t first_lsn, last_lsn; /* DWAL_NO_LSN: none */
     uint64_t count;
+    uint64_t trimmed; /* of them, those that start before the trim point */
 };
 struct dw_link {
     struct dw_volume *volume;

@@ -117,7 +117,7 @@ static uint64_t count_entries(const struct dw_recovery *r)
 {
     uint64_t entries = 0;
     for (size_t i = 0; i < r->count; i++)
-        entries += r->links[i].kept.count;
+        entries += r->links[i].kept.count - r->links[i].kept.trimmed;
     return entries;
 }
 

@@ -14,11 +14,12 @@ static const struct dw_tally no_records = {.first_lsn = DWAL_NO_LSN, .last_lsn =
 
 /* ---- counting ---- */
 
-static void count_record(struct dw_tally *tally, uint64_t lsn)
+static void count_record(struct dw_tally *tally, uint64_t lsn, uint64_t trim)
 {
     if (tally->count++ == 0)
         tally->first_lsn = lsn;
     tally->last_lsn = lsn;
+    tally->trimmed += lsn < trim;
 }
 
 static void keep(struct dw_link *link)
@@ -29,6 +30,7 @@ static void keep(struct dw_link *link)
         link->kept.first_lsn = link->open.first_lsn;
     link->kept.last_lsn = link->open.last_lsn;
     link->kept.count += link->open.count;
+    link->kept.trimmed += link->open.trimmed;
     link->open = no_records;
 }
 
@@ -45,7 +47,7 @@ static void mark_spills(struct dw_recovery *r, const struct dw_walk_record *reco
 /* Whatever ended in a sound way since the last batch boundary is kept when that batch is complete. */
 static void take_record(struct dw_recovery *r, const struct dw_walk_record *record)
 {
-    count_record(&r->links[record->stretch].open, record->lsn);
+    count_record(&r->links[record->stretch].open, record->lsn, r->superblock->trim);
     mark_spills(r, record);
     if (r->batch_start == DWAL_NO_LSN) {
         r->batch_start = record->lsn;

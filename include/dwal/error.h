@@ -32,7 +32,7 @@ extern "C" {
     X(DWAL_EVERSION, -1010, "the log was written by a newer dwal", "use that version or a newer one")                  \
     X(DWAL_EDEVICE, -1011, "the device or file system answered with an error", "see the error's system code; check "   \
       "the device, then close and open again")                                                                         \
-    X(DWAL_ENOSPACE, -1012, "no volume is ready and none can be made", "trim the log or free space, then append "      \
+    X(DWAL_ENOSPACE, -1012, "no volume is ready and none can be made", "free space, or trim the log, then try "        \
       "again: nothing is lost")                                                                                        \
     X(DWAL_EFAILED, -1013, "the log stopped at an earlier error", "close it, see dwal_failure() for the first cause, " \
       "open it again")                                                                                                 \

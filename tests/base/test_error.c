@@ -108,18 +108,40 @@ static void system_failure_picks_the_code_and_keeps_the_cause(void **state)
     assert_int_equal(dwal_last_error()->block, 2);
 }
 
-static void long_text_is_cut_and_terminated(void **state)
+static void long_text_is_cut_in_its_middle(void **state)
 {
     (void)state;
-    char long_name[1000];
-    memset(long_name, 'n', sizeof long_name - 1);
-    long_name[sizeof long_name - 1] = 0;
-    for (size_t length = 300; length < sizeof long_name; length++) {
-        dw_fail_system_at(-EIO, 1, 2, 3, "%.*s", (int)length, long_name);
-        const struct dwal_error *error = dwal_last_error();
-        size_t size = strlen(error->text);
-        assert_true(size < sizeof error->text);
-        assert_int_equal(strncmp(error->text, long_name, length < size ? length : size), 0);
+    char name[5200];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    const char *const tail =
+        " cannot be read (volume 1, block 2, lsn 3): Input/output error (errno 5); see the error's "
+        "system code; check the device, then close and open again";
+    for (size_t length = 150; length < 4300; length += length < 600 ? 1 : 97) {
+        dw_fail_system_at(-EIO, 1, 2, 3, "file %.*s cannot be read", (int)length, name);
+        const char *text = dwal_last_error()->text;
+        size_t size = strlen(text);
+        assert_true(size < sizeof dwal_last_error()->text);
+        assert_int_equal(strncmp(text, "file nnnnnnnnnn", 15), 0);
+        assert_string_equal(text + size - strlen(tail), tail);
+        assert_true((strstr(text, "n...n") != NULL) == (5 + length + strlen(tail) >= sizeof dwal_last_error()->text));
+    }
+    dw_fail_system_at(-EIO, 1, 2, 3, "%s", name); /* longer than any path */
+    assert_non_null(strstr(dwal_last_error()->text, "Input/output error"));
+}
+
+static void a_cut_leaves_whole_letters(void **state)
+{
+    (void)state;
+    char name[1201] = "";
+    for (size_t i = 0; i < 1200; i += 3)
+        memcpy(name + i, "\xe2\x82\xac", 4);
+    for (int shift = 0; shift < 3; shift++) {
+        dw_fail(DWAL_EARGUMENT, "%.*s%s", shift, "abc", name);
+        const char *text = dwal_last_error()->text + shift, *cut = strstr(text, "...");
+        assert_non_null(cut);
+        assert_int_equal((cut - text) % 3, 0);
+        assert_int_equal((strchr(cut, ';') - cut - 3) % 3, 0);
     }
 }
 
@@ -177,7 +199,8 @@ int main(void)
         cmocka_unit_test(failure_tells_what_where_and_what_to_do),
         cmocka_unit_test(failure_without_a_place_says_none),
         cmocka_unit_test(system_failure_picks_the_code_and_keeps_the_cause),
-        cmocka_unit_test(long_text_is_cut_and_terminated),
+        cmocka_unit_test(long_text_is_cut_in_its_middle),
+        cmocka_unit_test(a_cut_leaves_whole_letters),
         cmocka_unit_test(failure_may_quote_the_one_before),
         cmocka_unit_test(failure_can_be_repeated_from_a_copy),
         cmocka_unit_test(each_thread_has_its_own_failure),

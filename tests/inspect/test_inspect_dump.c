@@ -137,7 +137,7 @@ static void what_is_no_log_is_refused(void **state)
     assert_int_equal(dwal_dump("/does/not/exist", NULL, take_item, &listing), DWAL_ENOLOG);
     snprintf(path, sizeof path, "%s/other", made->directory);
     dw_shell_good(": > %s", path);
-    assert_int_equal(dwal_dump(path, NULL, take_item, &listing), DWAL_EFOREIGN);
+    assert_int_equal(dwal_dump(path, NULL, take_item, &listing), DWAL_ENOLOG);
     assert_int_equal(dwal_dump("", NULL, take_item, &listing), DWAL_EARGUMENT);
     assert_int_equal(listing.count, 0);
 }

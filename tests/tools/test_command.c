@@ -47,6 +47,57 @@ static void wrong_use_is_told_with_the_way_out(void **state)
     expect(1, "--cut-at is missing", "$D repair a --save b");
     expect(1, "--save is missing", "$D repair a --cut-at 1");
     expect(1, "--before is missing", "$D trim a");
+    expect(1, "dwal probe: DIRECTORY|DEVICE is missing: see dwal probe --help", "$D probe");
+    expect(1, "dwal bench: TARGET is missing", "$D bench");
+    expect(1, "dwal backup: DESTINATION is missing: ", "$D backup a");
+    expect(1, "\"c\" is one argument too many", "$D backup a b c");
+    expect(1, "sector_size must be 512 or 4096: see dwal init --help", "$D init $T/odd --sector 1024");
+    expect(1, "dwal init: --name is for devices, and ", "$D init $T/odd --name x");
+    good("test -z \"$(ls $T)\"");
+}
+
+/* Each of these is told as what it is, by every subcommand, and none of them is touched. */
+static void a_wrong_path_is_told_as_what_it_is(void **state)
+{
+    (void)state;
+    static const char *const paths[][2] = {
+        {"file", "is neither a directory nor a block device"}, {"pipe", "is neither a directory nor a block device"},
+        {"away", "is a symbolic link that points at nothing"}, {"circle", "symbolic links lead in a circle"},
+        {"file/log", "a part of this path is no directory"},   {"no/log", "does not exist"},
+    };
+    static const char *const commands[] = {"init $P",
+                                           "append $P < /dev/null",
+                                           "cat $P",
+                                           "info $P",
+                                           "verify $P",
+                                           "trim $P --before 1",
+                                           "backup $P $T/copy",
+                                           "probe $P",
+                                           "repair $P --cut-at 1 --save $T/save --yes"};
+    good("cd $T && : > file && mkfifo pipe && ln -s nowhere away && ln -s circle circle");
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        for (size_t k = 0; k < sizeof commands / sizeof commands[0]; k++) {
+            char command[160];
+            snprintf(command, sizeof command, "P=$T/%s; timeout 20 $D %s", paths[i][0], commands[k]);
+            bool is_init = strncmp(commands[k], "init", 4) == 0;
+            expect(1, is_init && i == 5 ? "the one above it does not exist" : paths[i][1], command);
+        }
+    expect(1, "no file of a log has such a name", "$D dump $T/file");
+    expect(1, "no file of a log has such a name", "timeout 20 $D dump $T/pipe");
+    expect(1, "name a directory or a block device", "$D probe $T/no");
+    expect_output("away\ncircle\nfile\npipe\n", "ls $T");
+}
+
+static void a_long_path_leaves_room_for_the_reason(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"cat $P", "info $P", "verify $P", "probe $P", "init $P/$P"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        char command[160];
+        snprintf(command, sizeof command, "P=$(printf %%0250d 0)/$(printf %%0300d 0); $D %s", commands[i]);
+        expect(1, "0...0", command);
+        expect(1, strstr(commands[i], "init") ? "the one above it does not exist: " : " not exist: ", command);
+    }
 }
 
 static void numbers_are_parsed_strictly(void **state)
@@ -179,6 +230,17 @@ static void cat_starts_at_an_lsn_and_stops_at_a_limit(void **state)
     expect(1, "dwal trim: ", "$D trim $T/log --before 18446744073709551614");
 }
 
+/* Who trims with the command wants the space: nothing is left that the log does not keep. */
+static void trim_gives_the_space_back_before_it_ends(void **state)
+{
+    (void)state;
+    good(INIT_SMALL " && seq 200000 | $D append $T/log > $T/lsns && test $(ls $T/log | grep -c vol) -gt 15");
+    good("$D trim $T/log --before $(tail -1 $T/lsns)");
+    good("test $(ls $T/log | grep -c vol$) -le 3");
+    expect(0, "; 1 entries, ", "$D verify $T/log"); /* those before the trim point do not count */
+    expect_output("200000\n", "$D cat $T/log");
+}
+
 static void output_that_cannot_be_written_is_an_error(void **state)
 {
     (void)state;
@@ -195,6 +257,8 @@ int main(void)
         COMMAND_TEST(help_and_version_answer_everywhere),
         COMMAND_TEST(the_manual_page_names_every_option),
         COMMAND_TEST(wrong_use_is_told_with_the_way_out),
+        COMMAND_TEST(a_wrong_path_is_told_as_what_it_is),
+        COMMAND_TEST(a_long_path_leaves_room_for_the_reason),
         COMMAND_TEST(numbers_are_parsed_strictly),
         COMMAND_TEST(a_path_without_a_log_is_refused_and_left_alone),
         COMMAND_TEST(init_makes_a_log_once),
@@ -203,6 +267,7 @@ int main(void)
         COMMAND_TEST(other_cuts_of_the_input_work),
         COMMAND_TEST(every_format_prints_what_it_says),
         COMMAND_TEST(cat_starts_at_an_lsn_and_stops_at_a_limit),
+        COMMAND_TEST(trim_gives_the_space_back_before_it_ends),
         COMMAND_TEST(output_that_cannot_be_written_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,11 +38,20 @@ static void a_backup_is_brought_up_to_date_beside_a_writer(void **state)
     expect_output("24000\n", "$D cat $T/copy | wc -l");
 }
 
+static void behind_two_dashes_nothing_is_an_option(void **state)
+{
+    (void)state;
+    good("cd $T && $D init --volume-size 256KiB --blanks 1 -- -log && echo 1 | $D append --quiet -- -log");
+    good("cd $T && $D backup -- -log -copy && $D backup --incremental -- -log -copy");
+    expect_output("1\n", "cd $T && $D cat -- -copy");
+    expect(1, "there is no option \"-log\"", "cd $T && $D backup -log -copy");
+}
+
 static void wrong_use_is_told(void **state)
 {
     (void)state;
     expect(1, "DESTINATION is missing", "$D backup $T/log");
-    expect(1, "neither a directory", "$D backup $T/log $T/copy");
+    expect(1, "log does not exist: ", "$D backup $T/log $T/copy");
     good(INIT_SMALL " && mkdir $T/copy && echo mine > $T/copy/file");
     expect(1, "there is something", "$D backup $T/log $T/copy");
     expect(1, "is no backup", "$D backup $T/log $T/copy --incremental");
@@ -59,6 +68,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         COMMAND_TEST(a_backup_is_a_log),
         COMMAND_TEST(a_backup_is_brought_up_to_date_beside_a_writer),
+        COMMAND_TEST(behind_two_dashes_nothing_is_an_option),
         COMMAND_TEST(wrong_use_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,11 +79,11 @@ static void the_time_given_is_kept(void **state)
 static void wrong_places_are_refused_with_the_reason(void **state)
 {
     (void)state;
-    expect(1, "there is nothing at", "$D probe $T/missing");
+    expect(1, "missing does not exist: ", "$D probe $T/missing");
     expect(1, "neither a directory nor a block device", "touch $T/file && $D probe $T/file");
     expect(1, "neither a directory nor a block device", "mkfifo $T/pipe && timeout 10 $D probe $T/pipe");
     expect(1, "neither a directory nor a block device", "$D probe /dev/null");
-    expect(1, "there is nothing at", "ln -s nowhere $T/link && $D probe $T/link");
+    expect(1, "points at nothing", "ln -s nowhere $T/link && $D probe $T/link");
 }
 
 static void memory_is_no_place_for_a_log(void **state)
