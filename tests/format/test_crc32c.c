@@ -136,12 +136,13 @@ enum { UPPER_HALVES = 1 << 2, UPPER_OF_ZMM = 1 << 6 };
 /* Which parts of the vector registers hold something; false: this processor does not tell. */
 static bool vector_parts_in_use(unsigned *parts)
 {
-    unsigned a = 0, b = 0, c = 0, d = 0;
+    unsigned a = 0, b = 0, c = 0, d = 0, low = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 27)) || !(c & (1u << 28))) /* OSXSAVE, AVX */
         return false;
     if (!__get_cpuid_count(13, 1, &a, &b, &c, &d) || !(a & (1u << 2))) /* XGETBV with ECX = 1 */
         return false;
-    __asm__ volatile("xgetbv" : "=a"(*parts), "=d"(d) : "c"(1));
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(d) : "c"(1));
+    *parts = low;
     return true;
 }
 
