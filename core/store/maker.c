@@ -1,8 +1,9 @@
 /* maker.c - the maker's steps: what must be done so that the flusher never has to wait for a file.
  *
  * Called by: the maker's thread, or a test that steps it by hand; one at a time. dw_store_maker_wake: any thread.
- * Happy path: leave the device alone while a volume begins; then, by urgency: claim the next volume -> write a TOC that is due -> retire what trim freed -> fill one chunk of a
- * blank, at the pace that was asked for; at full speed when no blank is ready and none is claimed ahead.
+ * Happy path: leave the device alone while a volume begins; then, by urgency: claim the next volume -> write a TOC that is due
+ * -> retire what trim freed -> fill one chunk of a blank: at the pace that was asked for; without pauses when that lags behind
+ * what the log uses up; at full speed when no blank is ready and none is claimed ahead.
  * Failure: no space for a blank is no failure of the log: the temporary goes, appenders are told once the blanks are used
  * up, and it is tried again every 100 ms and whenever a volume was retired. Anything else stops the store.
  * Closing: the thread is gone before dw_store_close. */
@@ -11,7 +12,8 @@
 #include "base/bits.h"
 #include "core/store/state.h"
 
-#define CROSSING_SHARE 16u /* a volume's beginning, during which it is left alone, is that part of its life at most */
+#define BLANKS_FOR_SPARE 4u  /* who wants so many has one to spare */
+#define CROSSING_SHARE   16u /* a volume's beginning, during which it is left alone, is that part of its life at most */
 
 /* ---- sleeping ---- */
 
@@ -204,6 +206,26 @@ static bool is_log_idle(struct dw_store *store, uint64_t now)
     return now - making->busy_ns >= DW_FILL_IDLE_NS;
 }
 
+/* Does filling not keep up with the log? One blank, where four or more are wanted, should be there beyond the one whose
+ * making has come as far as the writing of the head: then blanks are made as fast as they are used, and never all at once. */
+static bool is_behind(struct dw_store *store)
+{
+    const struct dw_geometry *geometry = dw_store_geometry(store);
+    struct dw_row *head = atomic_load_explicit(&store->head, memory_order_acquire); /* pairs: STORE-HEAD */
+    uint64_t first = dw_first_block_of_volume(geometry, head->volume.number), durable = dw_store_durable_block(store);
+    uint64_t used = durable > first ? (durable - first) * geometry->block_size : 0;
+    uint64_t spare = store->superblock.blanks >= BLANKS_FOR_SPARE ? geometry->volume_size : 0;
+    uint64_t made = store->blank_count * geometry->volume_size + (store->making.file ? store->making.filled : 0);
+    return made < used + spare;
+}
+
+static size_t chunk_of(bool is_fast, bool is_late)
+{
+    if (is_fast)
+        return DW_FILL_CHUNK;
+    return is_late ? DW_FILL_CHUNK_LATE : DW_FILL_CHUNK_BUSY;
+}
+
 static void pace(struct dw_store *store, uint64_t now, uint64_t bytes)
 {
     uint64_t rate = store->options.fill_bytes_per_second;
@@ -234,13 +256,14 @@ static int fill_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
     uint64_t now = dw_store_now(store);
     uint64_t due = making->is_blocked ? making->retry_ns : making->not_before_ns;
     bool is_fast = is_urgent(store) || is_log_idle(store, now);
-    if (now < due && (making->is_blocked || !is_fast)) {
-        *wait_ns = dw_min_u64(*wait_ns, due - now);
+    bool is_late = !is_fast && is_behind(store);
+    if (now < due && (making->is_blocked || !(is_fast || is_late))) {
+        *wait_ns = dw_min_u64(*wait_ns, dw_min_u64(due - now, DW_FILL_LOOK_NS));
         return 0;
     }
     uint64_t filled = making->file ? making->filled : 0;
     bool is_made;
-    int result = dw_blank_make(store, is_fast ? DW_FILL_CHUNK : DW_FILL_CHUNK_BUSY, &is_made);
+    int result = dw_blank_make(store, chunk_of(is_fast, is_late), &is_made);
     if (dw_is_shortage(result))
         return met_shortage(store, result, now, wait_ns);
     if (result != 0)

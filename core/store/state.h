@@ -22,11 +22,13 @@
 #include "core/store/places.h"
 #include "core/store/store.h"
 
-#define DW_OPEN_FILES_MAX  16u                 /* files of volumes kept open though nobody has them pinned */
-#define DW_ROWS_AT_ONCE    64u                 /* volumes for which memory is got in one piece */
-#define DW_TABLES_AT_ONCE  (64u << 10)         /* bytes of kept tables, likewise */
-#define DW_FILL_CHUNK      (1u << 20)          /* bytes of a blank that one step writes */
-#define DW_FILL_CHUNK_BUSY (64u << 10)         /* the same beside commits: what one of them may have to wait for */
+#define DW_OPEN_FILES_MAX  16u          /* files of volumes kept open though nobody has them pinned */
+#define DW_ROWS_AT_ONCE    64u          /* volumes for which memory is got in one piece */
+#define DW_TABLES_AT_ONCE  (64u << 10)  /* bytes of kept tables, likewise */
+#define DW_FILL_CHUNK      (1u << 20)   /* bytes of a blank that one step writes */
+#define DW_FILL_CHUNK_BUSY (64u << 10)  /* the same beside commits: what one of them may have to wait for */
+#define DW_FILL_CHUNK_LATE (256u << 10) /* when the log uses up blanks faster than the pace: fewer, longer pieces */
+#define DW_FILL_LOOK_NS    UINT64_C(10000000)  /* however slow the pace: so often is looked whether it is too slow */
 #define DW_FILL_IDLE_NS    UINT64_C(20000000)  /* no commit for so long: fill as fast as it goes */
 #define DW_STRANGERS_MAX   64u                 /* names kept; more are only warned about */
 #define DW_SPACE_RETRY_NS  UINT64_C(100000000) /* after a blank could not be made */
