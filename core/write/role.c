@@ -8,6 +8,7 @@
  * reads `want` (seq_cst). So either the committer gets the role, or the holder sees what it wants.
  * Failure: see flush.c; waiting answers DWAL_EFAILED. */
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <time.h>
 
@@ -89,15 +90,6 @@ void dw_flush_wait_for_copy(struct dw_writer *writer)
     dw_histogram_record(&writer->stages[DWAL_STAGE_PUBLISH_GAP], gap_ns);
 }
 
-/* The caller holds the role and writes until `end` is durable or the log failed. */
-static void flush_alone(struct dw_writer *writer, uint64_t end)
-{
-    while (dw_durable_lsn(&writer->durable) < end && dw_durable_failure(&writer->durable) == 0) {
-        if (!dw_flush_write_one(writer))
-            dw_flush_wait_for_copy(writer);
-    }
-}
-
 /* Let the role go and see to it that nobody is left behind. */
 static void leave_role(struct dw_writer *writer)
 {
@@ -111,6 +103,20 @@ static void leave_role(struct dw_writer *writer)
     if (atomic_load_explicit(&writer->is_parked, memory_order_seq_cst) != 0 &&
         atomic_exchange_explicit(&writer->is_parked, 0, memory_order_acq_rel) != 0)
         call_flusher(writer);
+}
+
+/* The caller holds the role and writes until `end` is durable or the log failed. A durable write is a cancellation point of the
+ * C library, and a thread that was cancelled there would keep the role for ever: it is cancelled later. */
+static void flush_alone(struct dw_writer *writer, uint64_t end)
+{
+    int before;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    while (dw_durable_lsn(&writer->durable) < end && dw_durable_failure(&writer->durable) == 0) {
+        if (!dw_flush_write_one(writer))
+            dw_flush_wait_for_copy(writer);
+    }
+    leave_role(writer);
+    (void)pthread_setcancelstate(before, NULL);
 }
 
 static int sync_single_stepped(struct dw_writer *writer, uint64_t end)
@@ -137,7 +143,6 @@ int dw_writer_sync(struct dw_writer *writer, uint64_t end, uint64_t timeout_ns)
     if (timeout_ns == UINT64_MAX && dw_flush_try_role(writer)) {
         dw_count(&writer->counts.lone_commits, 1);
         flush_alone(writer, end);
-        leave_role(writer);
         return dw_durable_lsn(&writer->durable) >= end ? 0 : DWAL_EFAILED;
     }
     note_request(writer, dw_writer_now(writer));
