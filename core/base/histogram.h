@@ -58,6 +58,17 @@ static inline void dw_histogram_record(struct dw_histogram *histogram, uint64_t 
         ;
 }
 
+/* The same where only one thread at a time records into this histogram, and hands it on to the next in order. */
+static inline void dw_histogram_record_alone(struct dw_histogram *histogram, uint64_t value_ns)
+{
+    _Atomic uint64_t *bucket = &histogram->buckets[dw_histogram_index(value_ns)];
+    atomic_store_explicit(bucket, atomic_load_explicit(bucket, memory_order_relaxed) + 1, memory_order_relaxed);
+    uint64_t sum = atomic_load_explicit(&histogram->sum, memory_order_relaxed);
+    atomic_store_explicit(&histogram->sum, sum + value_ns, memory_order_relaxed);
+    if (value_ns > atomic_load_explicit(&histogram->max, memory_order_relaxed))
+        atomic_store_explicit(&histogram->max, value_ns, memory_order_relaxed);
+}
+
 /* A copy taken while others may be counting: `count` is the sum of the copied buckets, so that percentiles are
  * consistent; `sum` and `max` may be of a moment earlier or later. */
 void dw_histogram_copy(const struct dw_histogram *histogram, struct dwal_histogram *copy);

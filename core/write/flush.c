@@ -53,7 +53,7 @@ static void seal_if_wanted(struct dw_writer *writer)
     if (want <= dw_lsn_of_block(g, dw_block_of_lsn(g, tail)))
         return;
     if (dw_ring_seal(&writer->ring))
-        dw_count(&writer->counts.padded_blocks, 1);
+        dw_count_in_role(&writer->counts.padded_blocks, 1);
 }
 
 /* End of the longest run from next_block that is complete and may be written in one piece. *volume: where it goes. */
@@ -98,7 +98,7 @@ static void gather(struct dw_writer *writer, struct dw_volume *volume, uint64_t 
             volume->first_lsn = dw_lsn_of_block(g, block) + slot->first_record;
         volume->last_start_block = block;
         volume->entry_count += records;
-        dw_count(&writer->counts.records, records);
+        dw_count_in_role(&writer->counts.records, records);
     }
     if ((block + 1) % g->data_blocks == 0)
         volume->is_spilling = slot->fill == g->payload_size && !slot->is_record_end;
@@ -126,10 +126,10 @@ static void stamp_run(struct dw_writer *writer, struct dw_volume *volume, uint64
     volume->time_last = writer->options.clock->realtime_ns(writer->options.clock->context);
     if (volume->time_first == 0)
         volume->time_first = volume->time_last;
-    dw_count(&writer->counts.writes, 1);
-    dw_count(&writer->counts.blocks, to - from);
-    dw_count(&writer->counts.written_bytes, (to - from) * g->block_size);
-    dw_count(&writer->counts.payload_bytes, payload);
+    dw_count_in_role(&writer->counts.writes, 1);
+    dw_count_in_role(&writer->counts.blocks, to - from);
+    dw_count_in_role(&writer->counts.written_bytes, (to - from) * g->block_size);
+    dw_count_in_role(&writer->counts.payload_bytes, payload);
 }
 
 static struct dw_request request_for(struct dw_writer *writer, const struct dw_volume *volume, uint64_t from,
@@ -147,9 +147,11 @@ static struct dw_request request_for(struct dw_writer *writer, const struct dw_v
 
 static void record_queue_wait(struct dw_writer *writer, uint64_t now_ns)
 {
+    if (atomic_load_explicit(&writer->want_since_ns, memory_order_relaxed) == 0)
+        return;
     uint64_t since = atomic_exchange_explicit(&writer->want_since_ns, 0, memory_order_relaxed);
     if (since != 0 && now_ns > since)
-        dw_histogram_record(&writer->stages[DWAL_STAGE_QUEUE_WAIT], now_ns - since);
+        dw_histogram_record_alone(&writer->stages[DWAL_STAGE_QUEUE_WAIT], now_ns - since);
 }
 
 /* ---- completing ---------------------------------------------------------------------------------------------------- */
@@ -171,7 +173,7 @@ static void fail_write(struct dw_writer *writer, const struct dw_request *reques
 
 static void record_device_time(struct dw_writer *writer, uint64_t start_ns, uint64_t now_ns)
 {
-    dw_histogram_record(&writer->stages[DWAL_STAGE_DEVICE], now_ns - start_ns);
+    dw_histogram_record_alone(&writer->stages[DWAL_STAGE_DEVICE], now_ns - start_ns);
     if (now_ns - start_ns >= writer->options.stall_report_ns)
         (void)dw_writer_count_stall(writer, start_ns);
 }
@@ -244,7 +246,7 @@ static void issue(struct dw_writer *writer, struct dw_volume *volume, uint64_t f
     flush->queue->ops->submit(flush->queue, &flight->request);
     flight->submitted_ns = flush->queue->ops->is_synchronous ? flight->start_ns : dw_writer_now(writer);
     if (!flush->queue->ops->is_synchronous)
-        dw_histogram_record(&writer->stages[DWAL_STAGE_SUBMIT], flight->submitted_ns - flight->start_ns);
+        dw_histogram_record_alone(&writer->stages[DWAL_STAGE_SUBMIT], flight->submitted_ns - flight->start_ns);
 }
 
 /* Start what the policy allows. Returns how many writes were started. */
@@ -400,6 +402,6 @@ bool dw_flush_marker(struct dw_writer *writer)
     if (!dw_ring_take_marker(&writer->ring, block))
         return false;
     flush->marker_block = block + 1;
-    dw_count(&writer->counts.markers, 1);
+    dw_count_in_role(&writer->counts.markers, 1);
     return dw_flush_write_one(writer);
 }

@@ -119,7 +119,7 @@ void dw_ring_prefetch(struct dw_ring *ring, uint64_t block, uint64_t count)
         const uint8_t *bytes = dw_ring_block(ring, block);
         __builtin_prefetch(dw_ring_slot(ring, block), 1);
         for (uint32_t at = 0; at < ring->geometry.block_size; at += DW_CACHE_LINE)
-            __builtin_prefetch(bytes + at, 1);
+            __builtin_prefetch(bytes + at, 0, 2);
     }
 }
 

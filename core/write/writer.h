@@ -155,6 +155,11 @@ static inline void dw_count(_Atomic uint64_t *counter, uint64_t by)
 {
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
+/* By the holder of the role, for what nobody else counts: the role hands the count on with everything else (pairs: ROLE). */
+static inline void dw_count_in_role(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
 /* A write that began at `start_ns` takes too long: counted once, while it is still out or when it comes back. true: now. */
 bool dw_writer_count_stall(struct dw_writer *writer, uint64_t start_ns);
 static inline uint64_t dw_writer_now(const struct dw_writer *writer)
