@@ -5,9 +5,11 @@
  * good status into a bad one, so that a full disk behind `dwal cat > file` is never taken for success. */
 #include "tools/tool.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <dwal/dwal.h>
 
@@ -92,8 +94,24 @@ static int dispatch(int argument_count, char **arguments)
     return command->run(argument_count - 2, arguments + 2);
 }
 
+/* A log's file must not get the number of a standard stream that the caller closed: what is printed would go into the log. In its
+ * place stands what can be neither read nor written, so that the use of it is told. */
+static bool fill_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_CLOEXEC | O_PATH);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
+}
+
 int main(int argument_count, char **arguments)
 {
+    if (!fill_standard_streams())
+        return DW_EXIT_WRONG; /* there is nobody to tell */
     /* A closed pipe is an error of one write, not the end of a process that holds a log. A file size limit likewise. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

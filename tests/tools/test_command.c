@@ -251,6 +251,21 @@ static void output_that_cannot_be_written_is_an_error(void **state)
     expect_output("1\n", "$D cat $T/log | head -n 1"); /* a reader that has seen enough is no error */
 }
 
+/* Otherwise a file of the log gets the number of the closed stream, and what is printed goes into it. */
+static void closed_standard_streams_are_told_and_touch_no_log(void **state)
+{
+    (void)state;
+    good(INIT_SMALL " --unsafe-buffered && seq 10 | $D append $T/log --quiet");
+    expect(1, "standard input: Bad file descriptor", "timeout 20 $D append $T/log <&-");
+    expect(1, "standard output: Bad file descriptor", "seq 5 | timeout 20 $D append $T/log --unsafe-buffered >&-");
+    expect(1, "", "seq 5 | timeout 20 $D append $T/log --unsafe-buffered >&- 2>&-");
+    expect(1, "", "$D cat $T/log --unsafe-buffered <&- >&- 2>&-");
+    expect(0, "", "$D trim $T/log --before 0 --unsafe-buffered <&- >&- 2>&-");
+    expect(1, "", "$D trim $T/no --before 0 <&- >&- 2>&-");
+    expect(0, "CLEAN", "$D verify $T/log");
+    expect_output("10\n", "$D cat $T/log | sed -n 10p");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +284,7 @@ int main(void)
         COMMAND_TEST(cat_starts_at_an_lsn_and_stops_at_a_limit),
         COMMAND_TEST(trim_gives_the_space_back_before_it_ends),
         COMMAND_TEST(output_that_cannot_be_written_is_an_error),
+        COMMAND_TEST(closed_standard_streams_are_told_and_touch_no_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
