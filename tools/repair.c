@@ -78,8 +78,9 @@ static int run_parsed(const struct repair *repair)
     struct dwal_report report = {.size = sizeof report};
     struct dwal_info info = {.size = sizeof info};
     uint64_t bytes = dwal_get_info(repair->path, &options, &info) == 0 ? info.bytes_on_disk : 0;
-    struct lost lost = {.cut =
-                            repair->cut > info.trim ? repair->cut : info.trim}; /* what was trimmed is gone already */
+    struct lost lost = {.cut = repair->cut};
+    if (lost.cut < info.trim)
+        lost.cut = info.trim; /* what was trimmed is gone already */
     dw_progress_begin("reading", bytes * 2);
     int result = dwal_verify(repair->path, &options, true, NULL, NULL, &report);
     if (result == 0)
