@@ -174,18 +174,21 @@ struct dwal_options {
  * Refused: a directory that another user owns or everybody may write to (DWAL_EPERMISSION; at open for writing too); a
  * file system that is memory, network, or copies on write (DWAL_EUNSUPPORTED; on btrfs a directory that is made here gets
  * chattr +C, one that is there must have it). A log that lies in such a place opens, with an event that says so.
- * DWAL_EEXIST, DWAL_EARGUMENT, DWAL_EUNSUPPORTED, DWAL_ENOSPACE, DWAL_EPERMISSION, DWAL_EBUSY, DWAL_EDEVICE. */
+ * DWAL_EARGUMENT: the options, or a path at which nothing can be made. DWAL_EEXIST, DWAL_EUNSUPPORTED, DWAL_ENOSPACE,
+ * DWAL_EPERMISSION, DWAL_EBUSY, DWAL_EDEVICE, DWAL_EMEMORY; of a device that dwal formatted before also what dwal_open says of it. */
 int dwal_create(const char *path, const struct dwal_options *options);
 
 /* Open a log, recover what a crash left, start the maker and the flusher. `options` may be NULL. On 0 *log is yours
  * until dwal_close; on failure *log is NULL. Everywhere a path "/dev/ng0n1", the generic node of an NVMe namespace, means
  * its block device /dev/nvme0n1; here it also names the backend "nvme", when the options name none. Blocks: a few reads per volume, and a scan of what no TOC covers.
  * DWAL_ENOLOG, DWAL_EBUSY, DWAL_EARGUMENT, DWAL_EMAGIC, DWAL_EVERSION, DWAL_EFOREIGN, DWAL_ECORRUPT, DWAL_ELOST,
- * DWAL_EROLLBACK, DWAL_EUNCERTAIN, DWAL_EDEVICE, DWAL_EPERMISSION, DWAL_EMEMORY. */
+ * DWAL_EROLLBACK, DWAL_EUNCERTAIN, DWAL_EDEVICE, DWAL_EPERMISSION, DWAL_EMEMORY; DWAL_ENOSPACE: a torn end is cut by means of one
+ * new volume; DWAL_EUNSUPPORTED: no direct I/O, or the backend that was named; DWAL_EEXHAUSTED. */
 int dwal_open(const char *path, const struct dwal_options *options, dwal **log);
 
 /* Make everything durable, write the table of contents, record the clean end, release all. The handle is gone
- * whatever is returned. NULL is fine. Returns the first error met: then the log opens with recovery. */
+ * whatever is returned. NULL is fine. Blocks until the device has all of it. Returns the first error met, DWAL_EFAILED or that of
+ * the last writes: then the log opens with recovery, and what was acknowledged is there. */
 int dwal_close(dwal *log);
 
 /* ---- writing -------------------------------------------------------------------------------------------------------*/
@@ -201,29 +204,31 @@ struct dwal_entry {
 
 /* Append one entry to the ring: it is ordered, and will be durable when dwal_durable() >= *end. Copies once; no lock,
  * no allocation, no system call while the ring has room; waits (counted in the statistics) when it has none.
- * `lsn`, `end` may be NULL. DWAL_ETOOBIG, DWAL_ENOSPACE, DWAL_EFAILED, DWAL_EREADONLY, DWAL_EEXHAUSTED: nothing was
+ * `lsn`, `end` may be NULL. DWAL_EARGUMENT, DWAL_ETOOBIG, DWAL_ENOSPACE, DWAL_EFAILED, DWAL_EREADONLY, DWAL_EEXHAUSTED: nothing was
  * appended. An entry that streams through the ring (larger than it) may also get DWAL_EFAILED in its middle: recovery
  * will drop it. */
 int dwal_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end);
 
-/* The same, but never waits for ring room: DWAL_EFULL instead. */
+/* The same, but never waits for ring room: DWAL_EFULL instead. Otherwise as dwal_append. */
 int dwal_try_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end);
 
-/* Append `count` entries (at least 1) that recovery keeps or drops together. `lsns` (may be NULL) gets `count` lsns. */
+/* Append `count` entries (at least 1) that recovery keeps or drops together. `lsns` (may be NULL) gets `count` lsns.
+ * Errors as dwal_append, for all of them. */
 int dwal_append_batch(dwal *log, const struct dwal_entry *entries, size_t count, uint64_t *lsns, uint64_t *end);
 
-/* Append and wait until durable. Returns 0 only when it is. */
+/* Append and wait until durable. Returns 0 only when it is. Blocks for a write of the device, its own or one that it shares.
+ * DWAL_EFAILED: it is unknown whether it is durable; recovery will tell. The others as dwal_append: nothing was appended. */
 int dwal_commit(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end);
 
 /* Wait until everything before `end` is durable (an `end` that append gave; one beyond the appended is
- * DWAL_EARGUMENT). DWAL_EFAILED: it is unknown whether it is durable; recovery will tell. */
+ * DWAL_EARGUMENT). DWAL_EREADONLY. DWAL_EFAILED: it is unknown whether it is durable; recovery will tell. */
 int dwal_sync(dwal *log, uint64_t end);
 
 /* As dwal_sync with a limit in nanoseconds: DWAL_ETIMEOUT. The flush goes on. */
 int dwal_sync_for(dwal *log, uint64_t end, uint64_t timeout_ns);
 
 /* Ask that everything before `end` be made durable soon; does not wait. Completion: dwal_durable, the callback, or the
- * eventfd. */
+ * eventfd. DWAL_EARGUMENT, DWAL_EREADONLY, DWAL_EFAILED, as dwal_sync. */
 int dwal_flush(dwal *log, uint64_t end);
 
 /* Everything before it is on stable storage. Never blocks; only grows. */
@@ -243,11 +248,14 @@ int dwal_failure(const dwal *log, struct dwal_error *error);
 const char *dwal_backend(const dwal *log, const char **why);
 
 /* An eventfd that becomes readable when the durable lsn advances (or the log fails). Owned by the log: poll and read it,
- * do not close it. Made at the first call. *fd is valid until dwal_close. */
+ * do not close it. Made at the first call. *fd is valid until dwal_close. DWAL_EREADONLY: use dwal_wait. DWAL_EARGUMENT;
+ * DWAL_EDEVICE, DWAL_EMEMORY: the system gave none. */
 int dwal_eventfd(dwal *log, int *fd);
 
 /* Drop everything before `before` (at most dwal_durable()). The trim point is durable when this returns 0; volumes wholly
- * before it are recycled later, when no reader has them pinned. Trimming to a smaller lsn than before does nothing. */
+ * before it are recycled later, in the background while the log is open, when no reader has them pinned. Trimming to a smaller
+ * lsn than before does nothing. Blocks for a write of the superblock. DWAL_EARGUMENT (beyond what is durable), DWAL_EREADONLY,
+ * DWAL_EFAILED; the log stops when the superblock cannot be written: the code of that. */
 int dwal_trim(dwal *log, uint64_t before);
 
 /* ---- reading -------------------------------------------------------------------------------------------------------*/
@@ -282,17 +290,22 @@ int dwal_read_match(dwal *log, uint64_t from, uint64_t before, dwal_match_fn *ma
 
 /* A cursor that stands before the first record that starts at or after `lsn` (0: the oldest). It pins what it reads:
  * the volume it stands in is not recycled under it. Never blocks the writer. One that has read forwards for 2 MiB starts
- * a thread and takes 4 MiB of memory to read ahead, until it is closed. */
+ * a thread and takes 4 MiB of memory to read ahead, until it is closed. *cursor is yours until dwal_cursor_close, which comes
+ * before dwal_close. DWAL_EARGUMENT, DWAL_EMEMORY, else as dwal_cursor_next. */
 int dwal_cursor_open(dwal *log, uint64_t lsn, dwal_cursor **cursor);
-/* The next durable record, with metadata and data. DWAL_EEND when there is none yet; call again later, or dwal_wait. */
+/* The next durable record, with metadata and data. DWAL_EEND when there is none yet; call again later, or dwal_wait. May read
+ * the device. DWAL_ECORRUPT, DWAL_ELOST: what was durable is not there; DWAL_ETRIMMED: trimmed away before it was pinned;
+ * DWAL_EDEVICE, DWAL_EPERMISSION, DWAL_EMEMORY. */
 int dwal_cursor_next(dwal_cursor *cursor, struct dwal_record *record);
-/* The next record with its metadata only. Data that is then skipped is not read from the device. */
+/* The next record with its metadata only. Data that is then skipped is not read from the device. As dwal_cursor_next. */
 int dwal_cursor_next_metadata(dwal_cursor *cursor, struct dwal_record *record);
-/* The data of the record that dwal_cursor_next_metadata gave, into the same `record`. */
+/* The data of the record that dwal_cursor_next_metadata gave, into the same `record`. DWAL_EARGUMENT: another record; else as
+ * dwal_cursor_next. */
 int dwal_cursor_data(dwal_cursor *cursor, struct dwal_record *record);
 void dwal_cursor_close(dwal_cursor *cursor); /* NULL is fine */
 
-/* Wait until the durable lsn is above `beyond` (of a read-only log: until more can be read). DWAL_ETIMEOUT. */
+/* Wait until the durable lsn is above `beyond` (of a read-only log: until more can be read). DWAL_ETIMEOUT;
+ * DWAL_EFAILED: the log stopped; DWAL_EARGUMENT; of a read-only log also as dwal_cursor_next. */
 int dwal_wait(dwal *log, uint64_t beyond, uint64_t timeout_ns);
 
 /* ---- volumes -------------------------------------------------------------------------------------------------------*/
@@ -359,7 +372,7 @@ struct dwal_stats {
     uint64_t memory_bytes; /* held by this process for dwal now; see dwal_memory_bound */
     struct dwal_histogram stages[DWAL_STAGE_COUNT];
 };
-/* A copy of the counters; each is exact, together they are not of one instant. */
+/* A copy of the counters; each is exact, together they are not of one instant. Never blocks. DWAL_EARGUMENT: stats->size. */
 int dwal_get_stats(dwal *log, struct dwal_stats *stats);
 
 /* The most memory that a log holds between open and close, in bytes, stacks of its two threads aside:

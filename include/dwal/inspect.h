@@ -64,12 +64,14 @@ struct dwal_report {
 };
 
 /* Read everything, check every checksum, tag, link and table. `full` false: only what dwal_open would read.
- * `recovery`: which rule to apply at the end. Returns 0 when a report was made, whatever it says. */
+ * `options` (may be NULL): `recovery`, which rule to apply at the end, `min_lsn`, and what opening needs. Takes no lock, works beside
+ * a writer, writes nothing. report->size is set before the call; `fn` may be NULL. Returns 0 when a report was made, whatever it
+ * says. DWAL_ENOLOG, DWAL_EARGUMENT, DWAL_EPERMISSION, DWAL_EUNSUPPORTED, DWAL_EBUSY (a device), DWAL_EMEMORY: none was. */
 int dwal_verify(const char *path, const struct dwal_options *options, bool full, dwal_damage_fn *fn, void *context,
                 struct dwal_report *report);
-/* What recovery decided when this log was opened. */
+/* What recovery decided when this log was opened. DWAL_EARGUMENT: report->size. */
 int dwal_get_report(const dwal *log, struct dwal_report *report);
-/* With DWAL_REPORT: call `fn` for each damaged range found at open. */
+/* Of a log that was opened with DWAL_REPORT (else DWAL_EARGUMENT): call `fn` for each damaged range found at open. */
 int dwal_damage(dwal *log, dwal_damage_fn *fn, void *context);
 
 /* Facts of a log without opening it. */
@@ -86,7 +88,8 @@ struct dwal_info {
     uint32_t feature_compat, feature_ro_compat, feature_incompat;
     uint32_t payload_size, data_blocks; /* P and D: lsn = (volume * D + block) * P + offset */
 };
-/* Reads the superblock and the names of the directory; takes no lock. */
+/* Reads the superblock and the names of the directory; takes no lock, writes nothing. info->size is set before the call. The codes
+ * of dwal_open, but for DWAL_EUNCERTAIN and DWAL_EMAGIC: the content is not looked at. */
 int dwal_get_info(const char *path, const struct dwal_options *options, struct dwal_info *info);
 
 /* Every structure of a log (directory) or of one volume file, in the order on disk, also of damaged ones. */
@@ -116,7 +119,8 @@ struct dwal_item {
 typedef bool dwal_item_fn(void *context, const struct dwal_item *item);
 /* `path`: a log's directory; or a device (its own structures, then its log as the directory that it would be); or one volume
  * file in a directory (its superblock is then looked for beside it; without one the volume header's geometry is used and
- * checksums that need the log's key are reported as unknown). */
+ * checksums that need the log's key are reported as unknown). Takes no lock, writes nothing; damage is listed and is no error.
+ * DWAL_ENOLOG (nothing of dwal's is there), DWAL_EARGUMENT, DWAL_EPERMISSION, DWAL_EUNSUPPORTED, DWAL_EDEVICE, DWAL_EMEMORY. */
 int dwal_dump(const char *path, const struct dwal_options *options, dwal_item_fn *fn, void *context);
 
 /* Cut a log at `cut`, a record's start or end, after copying every file that will change to directory `save` (which must

@@ -104,9 +104,11 @@ struct dwal_probe {
  * DWAL_EPERMISSION, DWAL_EDEVICE, DWAL_EMEMORY. */
 int dwal_probe(const char *path, const struct dwal_probe_options *options, struct dwal_probe *probe);
 
-/* What dwal_open with `options` (may be NULL) would choose for `path` by what is known already: measures nothing. */
+/* What dwal_open with `options` (may be NULL) would choose for `path` by what is known already: measures nothing. DWAL_EARGUMENT
+ * (choice->size, or what $DWAL_BACKEND says), DWAL_ENOLOG, DWAL_EPERMISSION, DWAL_EUNSUPPORTED, DWAL_EMEMORY. */
 int dwal_foresee_choice(const char *path, const struct dwal_options *options, struct dwal_choice *choice);
-/* What was chosen when this log was opened; is_stale when latencies drifted since. Only of a writer. */
+/* What was chosen when this log was opened; is_stale when latencies drifted since. Only of a writer, else DWAL_EREADONLY.
+ * DWAL_EARGUMENT: choice->size. */
 int dwal_get_choice(const dwal *log, struct dwal_choice *choice);
 
 #ifdef __GNUC__

@@ -37,7 +37,8 @@ struct dwal_scan {
 
 struct dwal_report;
 /* 0: came to the end, which is a clean end or a tear (see `report`). Else the code of the damage met; the entries before
- * it were delivered. `report` (may be NULL) is the same value that dwal_verify gives. */
+ * it were delivered. `report` (may be NULL) is the same value that dwal_verify gives. Nothing was delivered: DWAL_ENOLOG,
+ * DWAL_EARGUMENT, DWAL_EPERMISSION, DWAL_EUNSUPPORTED, DWAL_EBUSY (a device), DWAL_EMEMORY. */
 int dwal_scan_log(const char *path, const struct dwal_scan *scan, struct dwal_report *report);
 
 #ifdef __GNUC__

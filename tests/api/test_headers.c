@@ -79,6 +79,51 @@ static int is_documented(char *const *lines, size_t at, size_t count)
     return 0;
 }
 
+/* What the comment above the declaration at `at`, and the one behind it, say of failures. */
+static int names_its_errors(char *const *lines, size_t at, size_t count)
+{
+    static const char *const words[] = {"DWAL_E",  "rrors of", "As dwal_", "as dwal_",
+                                        "code of", "codes of", "code that"};
+    size_t from = at, to = at;
+    while (from > 0 && lines[from - 1][0] != 0 && !strstr(lines[from], "/*"))
+        from--;
+    while (to + 1 < count && !strchr(lines[to], ';'))
+        to++;
+    for (size_t i = from; i <= to; i++)
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            if (strstr(lines[i], words[k]))
+                return 1;
+    return 0;
+}
+
+/* The layers' headers say at their heads what any of their calls may answer. */
+static void every_public_function_names_its_errors(void **state)
+{
+    (void)state;
+    static const char *const strict[] = {"dwal",   "scan",   "inspect", "probe",
+                                         "device", "backup", "journal", "atomic_file"};
+    regex_t pattern;
+    size_t functions = 0;
+    assert_int_equal(regcomp(&pattern, "^int (dwal_[a-z0-9_]+)\\(", REG_EXTENDED), 0);
+    for (size_t h = 0; h < sizeof strict / sizeof *strict; h++) {
+        char *text = dw_shell_read_file("%s/include/dwal/%s.h", dw_shell_setting("DWAL_SOURCE"), strict[h]);
+        char *lines[2000], name[64];
+        size_t count = 0;
+        for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL && count < 2000;)
+            lines[count++] = line;
+        for (size_t i = 0; i < count; i++) {
+            if (!is_function(&pattern, lines[i], name))
+                continue;
+            functions++;
+            if (!names_its_errors(lines, i, count))
+                fail_msg("%s in dwal/%s.h: its comment names no error that it may answer", name, strict[h]);
+        }
+        free(text);
+    }
+    assert_true(functions > 40);
+    regfree(&pattern);
+}
+
 static void every_public_function_is_documented_and_exported(void **state)
 {
     (void)state;
@@ -122,6 +167,7 @@ int main(void)
         cmocka_unit_test(headers_compile_alone_in_c_and_cxx),
         cmocka_unit_test(options_are_initialised_without_a_warning),
         cmocka_unit_test(every_public_function_is_documented_and_exported),
+        cmocka_unit_test(every_public_function_names_its_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,8 +68,7 @@ static const char *pkg_config(void)
 {
     static char command[DW_TMPDIR_SIZE + 128];
     const char *found = dw_shell_good("dirname $(find %s/prefix -name dwal.pc)", place);
-    snprintf(command, sizeof command, "PKG_CONFIG_PATH=%.*s pkg-config --define-variable=prefix=%s/prefix",
-             (int)strcspn(found, "\n"), found, place);
+    snprintf(command, sizeof command, "PKG_CONFIG_PATH=%.*s pkg-config", (int)strcspn(found, "\n"), found);
     return command;
 }
 
