@@ -233,8 +233,10 @@ static void log_closes_and_opens_on_a_full_disk(void **state)
 static void space_that_others_free_is_noticed(void **state)
 {
     (void)state;
-    if (!is_on_loop)
+    if (!is_on_loop) {
+        print_message("needs root and a file system on a loop device\n");
         skip();
+    }
     count = 0;
     create_log();
     hog_space();
@@ -329,8 +331,10 @@ static void appenders_side_by_side_all_get_an_answer(void **state)
 static void killed_writer_on_a_full_disk_loses_nothing(void **state)
 {
     (void)state;
-    if (!is_on_loop)
+    if (!is_on_loop) {
+        print_message("needs root and a file system on a loop device\n");
         skip();
+    }
     int pipes[2];
     assert_int_equal(pipe(pipes), 0);
     count = 0;

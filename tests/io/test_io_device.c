@@ -117,11 +117,15 @@ static void numbered_locks_keep_others_out_and_end_with_the_file(void **state)
 
 static void attach(const char *how)
 {
-    if (geteuid() != 0 || !dw_shell_has("losetup"))
+    if (geteuid() != 0 || !dw_shell_has("losetup")) {
+        print_message("needs root and losetup\n");
         skip();
+    }
     const struct dw_shell *ran = dw_shell("losetup -f --show %s %s", how, image);
-    if (ran->status != 0)
+    if (ran->status != 0) {
+        print_message("no loop device here\n");
         skip();
+    }
     snprintf(loop, sizeof loop, "%.*s", (int)strcspn(ran->output, "\n"), ran->output);
 }
 

@@ -17,6 +17,7 @@
 #include "alloc/alloc.h"
 #include "io/probe.h"
 #include "tests/lib/io_place.h"
+#include "tests/lib/shell.h"
 
 /* ---- mounts ---- */
 
@@ -337,6 +338,10 @@ static void a_real_directory_has_a_mount_and_agrees_with_stat(void **state)
     struct stat facts;
     assert_int_equal(dw_probe_path(disk->path, &probe), 0);
     assert_int_equal(stat(disk->path, &facts), 0);
+    if (probe.mount.type[0] == '\0' && dw_shell("awk '$5 == \"/\"' /proc/self/mountinfo | grep -q .")->status != 0) {
+        print_message("the root directory here is no mount: a chroot\n");
+        skip();
+    }
     assert_true(probe.mount.type[0] != '\0' && probe.mount.point[0] == '/');
     assert_int_equal(strncmp(disk->path, probe.mount.point, strlen(probe.mount.point)), 0);
     assert_int_equal(probe.mount.is_read_only, DW_FACT_NO);
@@ -429,8 +434,10 @@ static void many_extents_are_all_counted(void **state)
     int result = dw_probe_file_extents(path, &extents);
     dw_file_close(file);
     dw_free_io(bytes);
-    if (result == -EOPNOTSUPP)
+    if (result == -EOPNOTSUPP) {
+        print_message("this file system does not tell its extents\n");
         skip();
+    }
     assert_int_equal(result, 0);
     assert_int_equal(extents.written, PIECES * UNIT);
     assert_int_equal(extents.hole, (PIECES - 1) * UNIT);

@@ -51,8 +51,10 @@ static int teardown(void **state)
 static struct scene *scene_or_skip(void **state)
 {
     struct scene *scene = *state;
-    if (!scene->queue)
+    if (!scene->queue) {
+        print_message("this kernel forbids io_uring\n");
         skip();
+    }
     return scene;
 }
 

@@ -195,8 +195,10 @@ static void a_queue_saves_a_flush_on_a_raw_device(void **state)
         print_message("skipped: needs root and losetup\n");
         skip();
     }
-    if (dw_shell("truncate -s 4M %s/image", dw_log_kit_directory)->status != 0)
+    if (dw_shell("truncate -s 4M %s/image", dw_log_kit_directory)->status != 0) {
+        print_message("no file for a loop device\n");
         skip();
+    }
     const struct dw_shell *made = dw_shell("losetup -f --show %s/image", dw_log_kit_directory);
     if (made->status != 0) {
         print_message("skipped: no loop devices here\n");

@@ -168,8 +168,10 @@ static void init_makes_a_log_once(void **state)
 static void no_permission_is_told(void **state)
 {
     (void)state;
-    if (dw_shell("test $(id -u) = 0 && setpriv --reuid 65534 --clear-groups true")->status != 0)
+    if (dw_shell("test $(id -u) = 0 && setpriv --reuid 65534 --clear-groups true")->status != 0) {
+        print_message("needs root and setpriv\n");
         skip();
+    }
     good("chmod 755 $T && mkdir -m 755 $T/other && " INIT_SMALL);
     /* The command may lie where nobody else can reach it. */
     good("cp $D $T/dwal && chmod 755 $T/dwal");

@@ -86,8 +86,10 @@ static void a_full_file_system_is_told_and_loses_nothing(void **state)
     (void)state;
     if (dw_shell("test $(id -u) = 0 && truncate -s 8M $T/image && mkfs.ext4 -q $T/image && mkdir $T/mounted && "
                  "mount -o loop $T/image $T/mounted && head -c 1000000 /dev/zero > $T/mounted/ballast")
-            ->status != 0)
+            ->status != 0) {
+        print_message("needs root and a file system on a loop device\n");
         skip();
+    }
     /* Everything that is to be known goes to files first: whatever fails, the image is unmounted before it is told. */
     dw_shell(
         "{ $D init $T/mounted/log --volume-size 512KiB --blanks 1 && ln -s mounted/log $T/log; "

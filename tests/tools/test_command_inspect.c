@@ -39,8 +39,10 @@ static void looking_changes_nothing(void **state)
 static void looking_needs_no_right_to_write(void **state)
 {
     (void)state;
-    if (dw_shell("test $(id -u) = 0 && setpriv --reuid 65534 --clear-groups true")->status != 0)
+    if (dw_shell("test $(id -u) = 0 && setpriv --reuid 65534 --clear-groups true")->status != 0) {
+        print_message("needs root and setpriv\n");
         skip();
+    }
     make_log();
     good("chmod 755 $T && cp $D $T/dwal && chmod 755 $T/dwal && chown -R 65534 $T/log && chmod 500 $T/log && "
          "chmod 400 $T/log/*");
@@ -68,8 +70,10 @@ static void json_is_valid_everywhere(void **state)
 static void colours_are_for_terminals_only(void **state)
 {
     (void)state;
-    if (!dw_shell_has("script"))
+    if (!dw_shell_has("script")) {
+        print_message("needs the program script\n");
         skip();
+    }
     make_log();
     const char *on_terminal =
         "TERM=xterm script -qec \"$D verify $T/log\" /dev/null < /dev/null | grep -c '\033\\[32mCLEAN'";

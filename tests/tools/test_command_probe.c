@@ -89,8 +89,10 @@ static void wrong_places_are_refused_with_the_reason(void **state)
 static void memory_is_no_place_for_a_log(void **state)
 {
     (void)state;
-    if (dw_shell("test $(stat -fc %%T /dev/shm) = tmpfs -a -w /dev/shm")->status != 0)
+    if (dw_shell("test $(stat -fc %%T /dev/shm) = tmpfs -a -w /dev/shm")->status != 0) {
+        print_message("no tmpfs at /dev/shm\n");
         skip();
+    }
     const char *text = dw_shell_good("$D probe /dev/shm --quick");
     has(text, "! it lives in memory and is gone with the power: dwal refuses it");
     has(text, "Not measured: ");
@@ -99,8 +101,10 @@ static void memory_is_no_place_for_a_log(void **state)
 static void without_permission_the_facts_are_told(void **state)
 {
     (void)state;
-    if (geteuid() != 0 || !dw_shell_has("setpriv"))
+    if (geteuid() != 0 || !dw_shell_has("setpriv")) {
+        print_message("needs root and setpriv\n");
         skip();
+    }
     dw_shell_good("chmod 755 $T && cp $D $T/dwal && mkdir -m 755 $T/ours && mkdir -m 700 $T/closed");
     expect(0, "a temporary file may not be written there",
            "setpriv --reuid 65534 --clear-groups $T/dwal probe $T/ours --quick");
@@ -172,8 +176,10 @@ static const struct dw_shell *on_loop(const char *size, const char *make, const 
 static void every_file_system_is_told_by_its_name_and_options(void **state)
 {
     (void)state;
-    if (!has_loop())
+    if (!has_loop()) {
+        print_message("needs root, loop devices and mkfs\n");
         skip();
+    }
     const struct dw_shell *ran = on_loop("96M", "mkfs.ext4 -q", "-o nobarrier,lazytime", "$D probe $M --quick");
     assert_int_equal(ran->status, 0);
     has(ran->output, "ext4");
@@ -193,8 +199,10 @@ static void every_file_system_is_told_by_its_name_and_options(void **state)
 static void a_full_file_system_is_told_and_left_as_it_was(void **state)
 {
     (void)state;
-    if (!has_loop())
+    if (!has_loop()) {
+        print_message("needs root, loop devices and mkfs\n");
         skip();
+    }
     const struct dw_shell *ran =
         on_loop("16M", "mkfs.ext4 -q -m 0", "",
                 "dd if=/dev/zero of=$M/all bs=64k 2>/dev/null || true; sync; $D probe $M --quick; ls -A $M");
@@ -206,8 +214,10 @@ static void a_full_file_system_is_told_and_left_as_it_was(void **state)
 static void a_device_that_holds_a_file_system_is_not_touched(void **state)
 {
     (void)state;
-    if (!has_loop())
+    if (!has_loop()) {
+        print_message("needs root, loop devices and mkfs\n");
         skip();
+    }
     dw_shell_good("truncate -s 32M $T/image && mkfs.ext4 -q $T/image");
     const struct dw_shell *ran =
         dw_shell("L=$(losetup -f --show $T/image); before=$(sha256sum < $T/image); $D probe $L --quick; s=$?; sync;"
@@ -221,8 +231,10 @@ static void a_device_that_holds_a_file_system_is_not_touched(void **state)
 static void a_blank_device_is_measured_and_stays_blank(void **state)
 {
     (void)state;
-    if (!has_loop() || dw_shell("ldconfig -p | grep -q libblkid")->status != 0)
+    if (!has_loop() || dw_shell("ldconfig -p | grep -q libblkid")->status != 0) {
+        print_message("needs root, loop devices, mkfs and libblkid\n");
         skip();
+    }
     dw_shell_good("truncate -s 64M $T/image");
     const struct dw_shell *ran = dw_shell(
         "L=$(losetup -f --show $T/image); before=$(sha256sum < $T/image); $D probe $L --quick --json; s=$?; sync;"
@@ -243,8 +255,10 @@ static void a_blank_device_is_measured_and_stays_blank(void **state)
 static void a_log_on_a_device_is_measured_by_its_open_alone(void **state)
 {
     (void)state;
-    if (!has_loop())
+    if (!has_loop()) {
+        print_message("needs root, loop devices and mkfs\n");
         skip();
+    }
     const struct dw_shell *ran =
         dw_shell("truncate -s 64M $T/image; L=$(losetup -f --show $T/image); trap 'losetup -d $L' EXIT;"
                  "unset DWAL_BACKEND; export DWAL_CACHE_DIR=$T/cache; $D init $L --volume-size 1MiB || exit 1;"

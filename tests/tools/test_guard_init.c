@@ -75,8 +75,10 @@ static void mounted_device_is_refused_and_the_place_is_named(void **state)
 static void swap_in_use_is_refused(void **state)
 {
     (void)state;
-    if (dw_shell("mkswap $DEV && swapon $DEV")->status != 0)
+    if (dw_shell("mkswap $DEV && swapon $DEV")->status != 0) {
+        print_message("no swap can be made here\n");
         skip();
+    }
     /* The kernel may use it meanwhile: only its header has to stay. */
     good("head -c 4096 $DEV > $T/header");
     expect(1, "swap space in use", INIT);
@@ -192,8 +194,10 @@ static void ext4_is_refused(void **state)
 static void xfs_is_refused(void **state)
 {
     (void)state;
-    if (dw_shell("truncate -s 320M $T/image && losetup -c $DEV && mkfs.xfs -q -L rows $DEV")->status != 0)
+    if (dw_shell("truncate -s 320M $T/image && losetup -c $DEV && mkfs.xfs -q -L rows $DEV")->status != 0) {
+        print_message("no XFS on a loop device here\n");
         skip();
+    }
     held_content("true", "xfs file system, label rows, UUID ");
 }
 
@@ -243,8 +247,10 @@ static void without_libblkid_formatting_needs_force(void **state)
     (void)state;
     if (dw_shell("printf 'int nothing;' > $T/empty.c && %s -shared -fPIC -o $T/libblkid.so.1 $T/empty.c",
                  dw_shell_setting("DWAL_CC"))
-            ->status != 0)
+            ->status != 0) {
+        print_message("no shared library can be built here\n");
         skip();
+    }
     note_sum();
     refused("LD_LIBRARY_PATH=$T " INIT, "its content cannot be judged");
     expect(0, "its content cannot be judged", "LD_LIBRARY_PATH=$T " INIT_FORCE);
