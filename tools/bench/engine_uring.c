@@ -76,15 +76,9 @@ static void close_engine(struct dw_bench_engine *engine)
     (void)engine;
 }
 
-static struct dw_bench_op *take(struct lane *lane, struct io_uring_cqe *cqe)
+static int judge(const struct dw_bench_op *op, int result)
 {
-    struct dw_bench_op *op = io_uring_cqe_get_data(cqe);
-    op->result = cqe->res < 0 ? cqe->res : (size_t)cqe->res == dw_bench_bare_size(op) ? 0 : -EIO;
-    io_uring_cqe_seen(&lane->ring, cqe);
-    op->next = NULL;
-    op->done_ns = lane->engine->clock->now(lane->engine->clock->context);
-    op->stage_ns[DW_BENCH_DEVICE] = op->done_ns - op->issue_ns - op->stage_ns[DW_BENCH_SUBMIT];
-    return op;
+    return result < 0 ? result : (size_t)result == dw_bench_bare_size(op) ? 0 : -EIO;
 }
 
 static bool issue(void *given, struct dw_bench_op *op, const uint8_t *payload)
@@ -103,34 +97,13 @@ static bool issue(void *given, struct dw_bench_op *op, const uint8_t *payload)
     if (lane->is_fixed_file)
         sqe->flags |= IOSQE_FIXED_FILE;
     io_uring_sqe_set_data(sqe, op);
-    int result;
-    do {
-        result = lane->waits_at_once ? io_uring_submit_and_wait(&lane->ring, 1) : io_uring_submit(&lane->ring);
-    } while (result == -EINTR || result == -EAGAIN);
-    struct io_uring_cqe *cqe;
-    if (lane->waits_at_once && result >= 0 && io_uring_wait_cqe(&lane->ring, &cqe) == 0) {
-        (void)take(lane, cqe);
-        return true;
-    }
-    op->result = result;
-    if (result < 0)
-        return true;
-    op->stage_ns[DW_BENCH_SUBMIT] = engine->clock->now(engine->clock->context) - op->issue_ns;
-    return false;
+    return dw_bench_ring_push(&lane->ring, engine, judge, op, lane->waits_at_once);
 }
 
 static struct dw_bench_op *reap(void *given, uint64_t until_ns)
 {
     struct lane *lane = given;
-    struct io_uring_cqe *cqe = dw_bench_ring_wait(&lane->ring, lane->engine, until_ns);
-    struct dw_bench_op *first = NULL, **last = &first;
-    while (cqe) {
-        *last = take(lane, cqe);
-        last = &(*last)->next;
-        if (io_uring_peek_cqe(&lane->ring, &cqe) != 0)
-            cqe = NULL;
-    }
-    return first;
+    return dw_bench_ring_reap(&lane->ring, lane->engine, judge, until_ns);
 }
 
 const struct dw_bench_engine_ops dw_bench_engine_uring = {
