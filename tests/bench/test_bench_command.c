@@ -18,7 +18,7 @@ static void wrong_arguments_are_told_with_what_is_allowed(void **state)
     static const struct {
         const char *arguments, *text;
     } rows[] = {
-        {"", "the path"},
+        {"", "TARGET is missing"},
         {"$T --engines dwal,nonsense", "choose some of dwal,sync,uring,aio,nvme"},
         {"$T --engines ''", "choose some of"},
         {"$T --threads 0", "from 1 to 256"},
