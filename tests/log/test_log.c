@@ -83,7 +83,7 @@ static void create_refuses_what_is_there_and_bad_options(void **state)
     assert_int_equal(access(other, F_OK), -1); /* nothing is left of a create that failed */
     snprintf(other, sizeof other, "%s/no/such/parent", dw_log_kit_directory);
     options = dw_log_kit_options();
-    assert_int_equal(dwal_create(other, &options), DWAL_EDEVICE);
+    assert_int_equal(dwal_create(other, &options), DWAL_EARGUMENT);
     assert_int_equal(dwal_last_error()->system_code, ENOENT);
 }
 

@@ -99,7 +99,7 @@ static void a_full_file_system_is_told_and_loses_nothing(void **state)
         "$D cat $T/log --from $(cat $T/more) > $T/again && echo all > $T/all; } < /dev/null > /dev/null 2>> $T/err; "
         "umount $T/mounted");
     expect_output("1\n", "cat $T/status");
-    expect(0, "trim the log or free space", "cat $T/err");
+    expect(0, "free space, or trim the log", "cat $T/err");
     expect_output("all\n", "cat $T/all");
     expect_output("more\n", "cat $T/again");
 }
@@ -107,7 +107,7 @@ static void a_full_file_system_is_told_and_loses_nothing(void **state)
 static void a_file_size_limit_is_told(void **state)
 {
     (void)state;
-    expect(1, "trim the log or free space", "ulimit -f 100; $D init $T/log --volume-size 1MiB");
+    expect(1, "free space, or trim the log", "ulimit -f 100; $D init $T/log --volume-size 1MiB");
     expect(1, "dwal init", "$D cat $T/log");
     good("$D init $T/log --volume-size 256KiB"); /* what the first try left behind is no hindrance */
 }
