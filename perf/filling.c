@@ -15,7 +15,6 @@
 
 #define VOLUME_SIZE  (UINT64_C(32) << 20)
 #define BLANKS_MAX   255u
-#define BLANKS_QUIET 8u
 #define BLANKS_READY 8u /* before the first commit */
 #define WARMING_NS   UINT64_C(300000000)
 
@@ -43,15 +42,14 @@ static dwal *open_log(const char *directory, bool is_quiet, bool is_full)
     struct dwal_options options = DWAL_OPTIONS_INIT;
     options.backend = "sync";
     options.volume_size = VOLUME_SIZE;
-    options.blanks = is_quiet ? BLANKS_QUIET : BLANKS_MAX;
+    options.blanks = is_quiet ? BLANKS_READY : BLANKS_MAX;
     if (is_quiet)
         options.fill_kib_per_second = 1;
     else if (is_full)
         options.fill_kib_per_second = UINT32_MAX;
     check(dwal_create(path, &options), "create");
     check(dwal_open(path, &options, &log), "open");
-    uint32_t ready = is_quiet ? BLANKS_QUIET : BLANKS_READY;
-    while (stats_of(log)->blanks_made < ready) /* an idle log is filled at full speed, whatever the pace */
+    while (stats_of(log)->blanks_made < BLANKS_READY) /* an idle log is filled at full speed, whatever the pace */
         perf_sleep_ns(UINT64_C(2000000));
     if (is_quiet)
         perf_sleep_ns(UINT64_C(300000000));
