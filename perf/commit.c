@@ -57,12 +57,14 @@ static void tell_stages(void)
     stats.size = sizeof stats;
     check(dwal_get_stats(the_log, &stats), "stats");
     fprintf(stderr,
-            "writes %llu, blocks %llu, padded %llu, lone %llu, reserve waits %llu, gaps %llu, wakes %llu, space waits "
+            "commits %llu, writes %llu, blocks %llu, padded %llu, lone %llu, reserve waits %llu, gaps %llu, wakes "
+            "%llu, space waits "
             "%llu, blanks made %llu\n",
-            (unsigned long long)stats.writes, (unsigned long long)stats.blocks, (unsigned long long)stats.padded_blocks,
-            (unsigned long long)stats.lone_commits, (unsigned long long)stats.reserve_waits,
-            (unsigned long long)stats.publish_gaps, (unsigned long long)stats.wakes,
-            (unsigned long long)stats.space_waits, (unsigned long long)stats.blanks_made);
+            (unsigned long long)stats.commits, (unsigned long long)stats.writes, (unsigned long long)stats.blocks,
+            (unsigned long long)stats.padded_blocks, (unsigned long long)stats.lone_commits,
+            (unsigned long long)stats.reserve_waits, (unsigned long long)stats.publish_gaps,
+            (unsigned long long)stats.wakes, (unsigned long long)stats.space_waits,
+            (unsigned long long)stats.blanks_made);
     for (int stage = 0; stage < DWAL_STAGE_COUNT; stage++) {
         const struct dwal_histogram *h = &stats.stages[stage];
         fprintf(stderr, "%-14s %9llu times, p50 %8.1f us, p99 %8.1f us, p99.9 %8.1f us, max %8.1f us\n",
