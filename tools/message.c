@@ -138,6 +138,8 @@ int dw_message_library_instead(const char *path, int code, int special, const ch
     if (code == DWAL_EARGUMENT) { /* the library speaks to a programmer */
         (void)snprintf(help, sizeof help, "see dwal %s --help", dw_message_command());
         action = help;
+    } else if (code == DWAL_ETRIMMED) {
+        action = "choose a later lsn: dwal info tells the trim point";
     }
     if (instead && code == special)
         action = instead;
