@@ -88,6 +88,11 @@ static int run_parsed(const struct repair *repair)
     dw_progress_end();
     if (result)
         return dw_message_library(repair->path, result);
+    if (repair->cut > report.end && dwal_verdict_error(report.verdict) == 0) {
+        dw_message_error("choose an lsn before its end; dwal verify tells it",
+                         "%s is sound and ends at lsn %" PRIu64 ": there is nothing to cut", repair->path, report.end);
+        return DW_EXIT_WRONG;
+    }
     tell_plan(repair, &report, &lost);
     if (!is_agreed(repair))
         return DW_EXIT_WRONG;

@@ -154,6 +154,10 @@ static void repair_does_only_what_it_was_told(void **state)
     good("find $T/log -type f -exec sha256sum {} \\; | sort > $T/before");
     expect(1, "give --yes", "$D repair $T/log --cut-at $(cat $T/cut) --save $T/save < /dev/null");
     expect(1, "", "$D repair $T/log --cut-at $(($(cat $T/cut) + 1)) --save $T/save --yes");
+    expect(1, "there is nothing to cut: choose an lsn before its end",
+           "$D init $T/sound --volume-size 256KiB && "
+           "seq 10 | $D append $T/sound --quiet && $D repair $T/sound --cut-at 99999 --save $T/save --yes");
+    good("test ! -e $T/save");
     good("test ! -e $T/save && find $T/log -type f -exec sha256sum {} \\; | sort | cmp - $T/before");
     expect(0, "opens again", "$D repair $T/log --cut-at $(cat $T/cut) --save $T/save --yes");
     good("for f in $T/save/*; do grep -q \"$(sha256sum < $f | cut -c 1-64)  $T/log/$(basename $f)\" $T/before || exit "
