@@ -138,7 +138,7 @@ static bool hand_over_claimed(struct dw_store *store)
     return true;
 }
 
-/* Was a volume begun just now? What is to be done then are eight durable writes, and a commit that meets one of them waits
+/* Was a volume begun just now? What is to be done then are seven writes and flushes, and a commit that meets one of them waits
  * longer: it is not to be the one that crossed. A volume that fills up quickly is left alone for less, and when somebody waits
  * for space, or no blank is ready, there is no time to lose. */
 static bool is_crossing(struct dw_store *store, uint64_t *wait_ns)
