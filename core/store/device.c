@@ -173,11 +173,13 @@ static bool is_up_to_date(const struct dw_device *device)
     return device->is_scanned && (device->is_locked || device->scanned_sequence == device->seen_sequence);
 }
 
+/* The device's own superblock anew, even right after super_open: since then a writer may have used slots for the first time
+ * and said so in the log's superblock, and a scan that ends at an older `slots_used` would miss what that one claims. */
 static int scan_for_list(struct dw_device *device)
 {
     device->scanned_sequence =
         device->seen_sequence; /* before, so that what is claimed meanwhile is looked for again */
-    int result = device->is_locked || !device->is_scanned ? 0 : find_superblock(device, false);
+    int result = device->is_locked ? 0 : find_superblock(device, false);
     return result == 0 ? dw_device_scan_all(device) : result;
 }
 

@@ -154,6 +154,8 @@ static int open_superblock(struct dw_store *store)
 int dw_load_all(struct dw_store *store)
 {
     int result = store->is_loaded ? 0 : open_superblock(store);
+    /* Asked before as well: one that ends while we look has changed as much as one that lives. */
+    bool had_writer = result == 0 && store->options.is_read_only && dw_store_has_writer(store);
     if (result == 0)
         result = dw_superblock_load(store);
     if (result == 0)
@@ -164,7 +166,7 @@ int dw_load_all(struct dw_store *store)
         result = list_names(store);
         if (result == 0)
             result = load_rows(store);
-        if (result != 0 || !store->options.is_read_only || !dw_store_has_writer(store))
+        if (result != 0 || !store->options.is_read_only || !(had_writer || dw_store_has_writer(store)))
             break;
         /* A live writer may have claimed or trimmed meanwhile: names and superblock should be of one moment. */
         result = dw_superblock_load(store);

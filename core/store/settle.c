@@ -168,6 +168,45 @@ static int go_on_in_tail(struct dw_store *store, const struct dw_settlement *set
                       "volume %u of %s was claimed and is missing", store->last_number + 1, store->disk->path);
 }
 
+/* Volumes before the trim point go now rather than later, when there is no other space: on a device that is full with what
+ * was trimmed the log could not be opened again. Recovery does not look at them, so no evidence goes. */
+static int retire_trimmed(struct dw_store *store, const struct dw_settlement *settlement, bool *is_any)
+{
+    uint64_t trim = dw_store_first(store);
+    *is_any = false;
+    for (size_t i = 0; i < store->row_count;) {
+        struct dw_row *row = store->rows[i];
+        bool is_retired = false;
+        bool may_go = row->state == DW_ROW_SETTLED && row->is_in_chain && row->volume.number < settlement->tail &&
+                      !is_abandoned(settlement, row->volume.number) && dw_table_end(store, row) <= trim;
+        int result = 0;
+        if (may_go)
+            do
+                result = dw_retire_row(store, row, &is_retired);
+            while (result == 0 && store->wiping.row);
+        if (result != 0)
+            return result;
+        *is_any = *is_any || is_retired;
+        i += !is_retired; /* the next one moved into its place */
+    }
+    return 0;
+}
+
+/* One more blank, or the space for one. */
+static int make_blank(struct dw_store *store, const struct dw_settlement *settlement)
+{
+    bool is_made = false, is_any = false;
+    int result = 0;
+    while (!is_made && result == 0)
+        result = dw_blank_make(store, DW_FILL_CHUNK, &is_made);
+    if (!dw_is_shortage(result))
+        return result == 0 ? 0 : dw_fail_system(result, "a new volume cannot be made in %s", store->disk->path);
+    int retired = retire_trimmed(store, settlement, &is_any);
+    if (retired != 0 || is_any)
+        return retired;
+    return dw_fail_system(result, "a new volume cannot be made in %s", store->disk->path);
+}
+
 static int claim_after_cut(struct dw_store *store, const struct dw_settlement *settlement, struct decision *decision)
 {
     dw_assert(settlement->tail != DW_VOLUME_NUMBER_NONE);
@@ -190,11 +229,9 @@ static int claim_after_cut(struct dw_store *store, const struct dw_settlement *s
         decision->last = decision->head;
         if (result != 0 || decision->head)
             return result;
-        for (bool is_made = false; !is_made;) {
-            result = dw_blank_make(store, DW_FILL_CHUNK, &is_made);
-            if (result != 0)
-                return dw_fail_system(result, "a new volume cannot be made in %s", store->disk->path);
-        }
+        result = make_blank(store, settlement);
+        if (result != 0)
+            return result;
     }
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/error.h"
 #include "core/format/codec.h"
 #include "core/log/log.h"
 
@@ -82,8 +83,13 @@ int dw_device_kit_open(struct dw_device_kit *kit, const char *name, const struct
     options.volume_size = 0;
     options.blanks = 0;
     unsigned flags = options.mode == DWAL_WRITE ? DW_OPEN_WRITE : DW_OPEN_READ;
-    struct dw_log_setup setup = {.disk = dw_device_kit_disk(kit, name, flags)};
-    int result = dw_log_open_on(&setup, &options, log);
+    struct dw_log_setup setup = {.disk = NULL};
+    *log = NULL;
+    int result = dw_disk_device_open(kit->path, flags, true, &setup.disk);
+    if (result != 0) /* no assertion: a process besides the test's comes here as well */
+        return dw_fail_system(result, "opening %s failed", kit->path);
+    snprintf(setup.disk->part, sizeof setup.disk->part, "%s", name);
+    result = dw_log_open_on(&setup, &options, log);
     if (result != 0)
         setup.disk->ops->close(setup.disk);
     return result;
@@ -113,27 +119,34 @@ static void fill_entry(char letter, uint64_t number, char bytes[ENTRY_SIZE])
     memcpy(bytes, &number, sizeof number);
 }
 
-int dw_device_kit_commit(dwal *log, char letter, uint64_t number)
+static int commit(dwal *log, char letter, uint64_t number, uint64_t *end)
 {
     static char bytes[ENTRY_SIZE];
     fill_entry(letter, number, bytes);
     struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
     struct dwal_entry entry = {.data = &part, .data_count = 1};
-    return dwal_commit(log, &entry, NULL, NULL);
+    return dwal_commit(log, &entry, NULL, end);
 }
 
-void dw_device_kit_append(dwal *log, char letter, uint64_t from, uint64_t to)
+int dw_device_kit_commit(dwal *log, char letter, uint64_t number)
 {
+    return commit(log, letter, number, NULL);
+}
+
+uint64_t dw_device_kit_append(dwal *log, char letter, uint64_t from, uint64_t to)
+{
+    uint64_t end = 0;
     for (uint64_t i = from; i < to; i++) {
         int result = DWAL_ENOSPACE; /* what was trimmed comes back a moment later */
         for (int attempt = 0; attempt < WAIT_MS && result == DWAL_ENOSPACE; attempt++) {
-            result = dw_device_kit_commit(log, letter, i);
+            result = commit(log, letter, i, &end);
             if (result == DWAL_ENOSPACE)
                 usleep(1000);
         }
         if (result != 0)
             fail_msg("commit of %c %llu: %s", letter, (unsigned long long)i, dwal_last_error()->text);
     }
+    return end;
 }
 
 void dw_device_kit_check(dwal *log, char letter, uint64_t from, uint64_t to)

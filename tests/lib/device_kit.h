@@ -36,8 +36,8 @@ void dw_device_kit_must_close(dwal *log);
 
 /* Append and commit entry `number`: its number, then a letter over 11000 bytes; three blocks. What dwal_commit answers. */
 int dw_device_kit_commit(dwal *log, char letter, uint64_t number);
-/* Entries [from, to). Waits when it is out of space for now. */
-void dw_device_kit_append(dwal *log, char letter, uint64_t from, uint64_t to);
+/* Entries [from, to). Waits when it is out of space for now. The end of the last one. */
+uint64_t dw_device_kit_append(dwal *log, char letter, uint64_t from, uint64_t to);
 /* It holds exactly these, or the last part of these when it was trimmed. */
 void dw_device_kit_check(dwal *log, char letter, uint64_t from, uint64_t to);
 

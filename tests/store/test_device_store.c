@@ -10,6 +10,7 @@
 
 #include "alloc/alloc.h"
 #include "core/format/codec.h"
+#include "core/log/handle.h"
 #include "core/log/log.h"
 #include "tests/lib/device_kit.h"
 
@@ -73,6 +74,79 @@ static void a_device_that_is_full_says_so_and_goes_on_after_a_trim(void **state)
     assert_true(device.uses_most <= device.uses_least + 2); /* wear spreads, even so */
 }
 
+/* A log whose end has to be cut: the last of the three blocks of its last entry never reached the device. */
+static void tear_end(void)
+{
+    struct dw_disk *disk = dw_device_kit_disk(&kit, "", DW_OPEN_READ);
+    struct dw_store_options options = {.is_read_only = true};
+    struct dw_store *store;
+    static const uint8_t zeros[4096];
+    uint8_t block[4096];
+    assert_int_equal(dw_store_load(disk, &options, &store), 0);
+    const struct dw_geometry *g = &dw_store_superblock(store)->geometry;
+    const struct dw_volume *head = dw_store_volume_at(store, dw_store_volume_count(store) - 1);
+    uint64_t last = 0;
+    for (uint64_t at = dw_place_of_block(g, 0); at < dw_place_of_toc(g); at += sizeof block) {
+        struct dw_block_info info;
+        dw_device_kit_read(&kit, head->base + at, block, sizeof block);
+        uint64_t number = dw_first_block_of_volume(g, head->number) + at / sizeof block - DW_VOLUME_HEADER_BLOCKS;
+        if (dw_block_header_decode(g, &dw_store_superblock(store)->identity, block, number, &info) == DW_DECODED_OK)
+            last = head->base + at;
+    }
+    assert_true(last != 0);
+    assert_int_equal(dw_store_close(store, false, 0), 0);
+    disk->ops->close(disk);
+    dw_device_kit_write(&kit, last, zeros, sizeof zeros);
+}
+
+/* A log that is stepped by hand, so that a crash can come right behind a trim. */
+static dwal *open_stepped(void)
+{
+    struct dwal_options options = dw_device_kit_options();
+    struct dw_log_setup setup = {.disk = dw_device_kit_disk(&kit, "", DW_OPEN_WRITE), .is_single_stepped = true};
+    dwal *log;
+    options.volume_size = options.blanks = 0;
+    if (dw_log_open_on(&setup, &options, &log) != 0)
+        fail_msg("open: %s", dwal_last_error()->text);
+    return log;
+}
+
+/* Until the last volume that can be had has begun. */
+static uint64_t fill_stepped(dwal *log)
+{
+    for (uint64_t count = 0;; count++) {
+        bool is_last = dw_store_is_out_of_space(log->store) && !dw_store_next(log->store);
+        assert_int_equal(dw_device_kit_commit(log, 'a', count), 0);
+        if (is_last)
+            return count + 1;
+        for (int i = 0; i < 100 && dw_log_step_maker(log); i++)
+            continue;
+    }
+}
+
+static void a_full_device_that_was_trimmed_opens_after_a_crash_right_behind_the_trim(void **state)
+{
+    (void)state;
+    assert_int_equal(dw_device_kit_create(&kit, "", NULL), 0);
+    dwal *log = open_stepped();
+    uint64_t count = fill_stepped(log);
+    assert_true(count > 300);
+    dwal_cursor *cursor;
+    struct dwal_record record;
+    assert_int_equal(dwal_cursor_open(log, 0, &cursor), 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(dwal_cursor_next(cursor, &record), 0);
+    assert_int_equal(dwal_trim(log, record.lsn), 0); /* and the maker has not yet retired anything */
+    dwal_cursor_close(cursor);
+    dw_log_abandon(log);
+    tear_end();
+    log = dw_device_kit_must_open(&kit, "");
+    dw_device_kit_check(log, 'a', 99, count - 1);
+    dw_device_kit_append(log, 'a', count - 1, count + 20);
+    dw_device_kit_must_close(log);
+    dw_device_kit_check_all_slots(&kit);
+}
+
 static void open_reads_each_slot_once_and_each_table_once(void **state)
 {
     (void)state;
@@ -88,8 +162,9 @@ static void open_reads_each_slot_once_and_each_table_once(void **state)
     assert_int_equal(dw_store_load(disk, &options, &store), 0);
     uint64_t used = device.slots - device.slots_never_used;
     assert_int_equal(dw_store_volume_count(store), logs.logs[0].volumes);
-    /* 4 of the device's superblock, 4 of the log's, one of each slot, one table of each volume */
-    assert_int_equal(dw_store_read_count(store), 8 + used + logs.logs[0].volumes);
+    /* 4 of the device's superblock to find the log, 4 of the log's, 4 of the device's again to know its slots, one of each
+     * slot, one table of each volume */
+    assert_int_equal(dw_store_read_count(store), 12 + used + logs.logs[0].volumes);
     assert_int_equal(dw_store_close(store, false, 0), 0);
     disk->ops->close(disk);
 }
@@ -396,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_log_on_a_device_keeps_its_entries),
         TEST(a_device_that_is_full_says_so_and_goes_on_after_a_trim),
+        TEST(a_full_device_that_was_trimmed_opens_after_a_crash_right_behind_the_trim),
         TEST(open_reads_each_slot_once_and_each_table_once),
         TEST(blocks_of_every_size_fit),
         TEST(nothing_is_allocated_while_a_log_is_written),
