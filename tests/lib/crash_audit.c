@@ -23,6 +23,7 @@ struct volume {
     bool is_wiped, is_wipe_volatile; /* overwritten with zeros; and not all of that is synced */
     uint32_t in_flight_blocks;
     bool is_written[BLOCKS_MAX], is_durable[BLOCKS_MAX];
+    bool is_zeroed[BLOCKS_MAX]; /* by a wipe; here the blocks of the TOC count as well */
 };
 struct file {
     char name[DW_SIM_NAME_SIZE_MAX];
@@ -117,10 +118,12 @@ static bool is_wipe(const struct dw_sim_event *event)
     return !event->is_durable && event->offset >= DW_VOLUME_HEADER_BLOCKS * BLOCK_SIZE;
 }
 
-static void see_wipe(struct audit *audit, uint32_t number)
+static void see_wipe(struct audit *audit, const struct dw_sim_event *event, uint32_t number)
 {
     struct volume *volume = volume_at(audit, number);
     volume->is_wiped = volume->is_wipe_volatile = true;
+    for (uint64_t at = event->offset / BLOCK_SIZE; at < (event->offset + event->size) / BLOCK_SIZE; at++)
+        volume->is_zeroed[at - DW_VOLUME_HEADER_BLOCKS] = true;
     if (dw_end_lsn_of_volume(&audit->geometry, number) > audit->trim)
         complain(audit, "volume %u is wiped, and the trim point is %" PRIu64, number, audit->trim);
 }
@@ -196,7 +199,7 @@ static void see_issue(struct audit *audit, const struct dw_sim_event *event)
     if (!volume_at(audit, 0)->is_named || !strstr(file->name, ".vol"))
         return; /* a blank is being filled */
     if (is_wipe(event)) {
-        see_wipe(audit, file->number);
+        see_wipe(audit, event, file->number);
         return;
     }
     for (uint64_t done = 0; done < event->size; done += BLOCK_SIZE) {
@@ -242,19 +245,43 @@ static void see_complete(struct audit *audit, const struct dw_sim_event *event)
 }
 
 /* ---- names ---- */
+/* A volume becomes a blank or goes. */
+static void see_given_up(struct audit *audit, uint32_t number)
+{
+    struct volume *volume = volume_at(audit, number);
+    audit->counts->retired++;
+    audit->counts->wiped += volume->is_wiped;
+    volume->is_retired = true;
+    if (volume->is_wipe_volatile)
+        complain(audit, "volume %u is given up before its wiping was synced", number);
+    if (!audit->has_identity)
+        return;
+    if (dw_end_lsn_of_volume(&audit->geometry, number) > audit->trim)
+        complain(audit, "volume %u is given up, and the trim point is %" PRIu64, number, audit->trim);
+    uint64_t blocks = audit->geometry.volume_size / BLOCK_SIZE - DW_VOLUME_HEADER_BLOCKS;
+    for (uint64_t i = 0; i < blocks && audit->counts->is_wiping; i++) {
+        if (volume->is_zeroed[i])
+            continue;
+        complain(audit, "volume %u is given up, and block %" PRIu64 " of it was not wiped", number, i);
+        break;
+    }
+}
+
+static void see_unlink(struct audit *audit, const struct dw_sim_event *event)
+{
+    struct file *file = &audit->files[event->file];
+    if (strstr(file->name, ".vol") && file->number != DW_VOLUME_NUMBER_NONE)
+        see_given_up(audit, file->number);
+    file->number = DW_VOLUME_NUMBER_NONE;
+}
+
 static void see_rename(struct audit *audit, const struct dw_sim_event *event)
 {
     struct file *file = &audit->files[event->file];
     bool was_volume = strstr(file->name, ".vol") != NULL;
     snprintf(file->name, sizeof file->name, "%s", event->other_name);
     if (was_volume) {
-        struct volume *volume = volume_at(audit, file->number);
-        audit->counts->retired++;
-        volume->is_retired = true;
-        if (volume->is_wipe_volatile)
-            complain(audit, "volume %u is given up before its wiping was synced", file->number);
-        if (audit->has_identity && dw_end_lsn_of_volume(&audit->geometry, file->number) > audit->trim)
-            complain(audit, "volume %u is given up, and the trim point is %" PRIu64, file->number, audit->trim);
+        see_given_up(audit, file->number);
         file->number = DW_VOLUME_NUMBER_NONE;
     } else if (strstr(file->name, ".vol")) {
         uint32_t number = (uint32_t)strtoul(file->name, NULL, 10);
@@ -299,6 +326,8 @@ static void see(struct audit *audit, const struct dw_sim_event *event)
             volume_at(audit, audit->files[event->file].number)->is_wipe_volatile = false;
         break;
     case DW_SIM_UNLINK:
+        see_unlink(audit, event);
+        break;
     case DW_SIM_SIZE:
     case DW_SIM_DAMAGE:
         break;
