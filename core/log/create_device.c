@@ -1,11 +1,14 @@
 /* create_device.c - what creation on a device needs besides: sizes that suit it, and a look whether it holds something.
  *
  * Called by: create.c, on the caller's thread, before anything is written. A device that dwal formatted is not formatted
- * again: the log is added to it. Failure: DWAL_EEXIST for a device that is not empty; nothing was written. */
+ * again: the log is added to it. Only the process of dwal that has the device for itself (the holder of posix_device.c)
+ * judges and formats it; others wait until it has, or until it is gone and they are the holder.
+ * Failure: DWAL_EEXIST for a device that is not empty, DWAL_EBUSY; nothing was written. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "alloc/alloc.h"
 #include "base/bits.h"
@@ -17,6 +20,8 @@
 #define DEFAULT_VOLUME_SIZE (UINT64_C(64) << 20)
 #define SMALL_VOLUME_SIZE   (UINT64_C(1) << 20)
 #define WANTED_SLOTS        16u
+
+enum { HOLDER_ATTEMPTS = 1000, HOLDER_PAUSE_NS = 10000000 }; /* ten seconds */
 
 /* *is_empty: all of [from, to) reads as zeros. */
 static int look_at_range(struct dw_file *file, uint8_t *bytes, uint64_t from, uint64_t to, bool *is_empty)
@@ -126,10 +131,30 @@ static int prepare_format(struct dw_disk *disk, struct dw_file *file, struct dwa
     return guard_device(disk, file, size, options);
 }
 
+/* Another process of dwal has the device, and it is not dwal's yet: most likely it is being formatted. *is_dwal: it is now;
+ * else the device is ours alone. */
+static int wait_for_format(struct dw_disk *disk, struct dw_store_device *found)
+{
+    for (int attempt = 0; attempt < HOLDER_ATTEMPTS; attempt++) {
+        int result = disk->ops->sync_names(disk); /* takes the place of a holder that ended */
+        if (result != 0)
+            return dw_fail_system(result, "%s cannot be had alone", disk->path);
+        bool is_ours = !disk->is_shared;
+        result = dw_store_look_at_device(disk, found); /* in this order: what the last holder did is seen */
+        if (result != 0 || found->is_dwal || is_ours)
+            return result;
+        struct timespec pause = {.tv_nsec = HOLDER_PAUSE_NS};
+        nanosleep(&pause, NULL); /* the kernel's clock on purpose: a real process has it */
+    }
+    return dw_fail(DWAL_EBUSY, "another process of dwal has had %s for ten seconds and does not format it", disk->path);
+}
+
 int dw_create_on_device(struct dw_disk *disk, struct dwal_options *options)
 {
     struct dw_store_device found = {0};
-    int result = options->is_forced ? 0 : dw_store_look_at_device(disk, &found);
+    int result = 0;
+    if (!options->is_forced)
+        result = disk->is_shared ? wait_for_format(disk, &found) : dw_store_look_at_device(disk, &found);
     if (result != 0)
         return result;
     if (found.is_dwal) {

@@ -38,7 +38,7 @@ int dw_blank_unmake(struct dw_store *store)
     if (!store->making.file)
         return 0;
     int result = drop_file(store);
-    if (result != 0)
+    if (result != 0 && result != -EAGAIN) /* a device that another process is changing: the next settle gives it back */
         return dw_fail_system(result, "the unfinished %s/%s cannot be removed", store->disk->path,
                               store->making.place.name);
     return 0;
@@ -118,7 +118,7 @@ int dw_blank_make(struct dw_store *store, size_t chunk, bool *is_made)
         result = finish(store, is_made);
     if (result != 0 && making->file) {
         int removal = drop_file(store);
-        if (removal != 0 && dw_is_shortage(result))
+        if (removal != 0 && removal != -EAGAIN && dw_is_shortage(result))
             return removal;
     }
     return result;

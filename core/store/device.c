@@ -297,7 +297,7 @@ static int super_create(struct dw_places *places, uint32_t block_size, const voi
         if (result != 0)
             return result;
     }
-    int result = dw_device_admin_begin(device);
+    int result = dw_device_admin_wait(device);
     if (result != 0)
         return result;
     result = dw_device_super_load(device, true);

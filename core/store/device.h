@@ -86,8 +86,9 @@ DW_NODISCARD int dw_device_open_file(struct dw_device *device, unsigned flags);
 int dw_device_explain(struct dw_device *device, int result, int code, const char *format, ...) DW_PRINTF(4, 5);
 
 /* ---- device_super.c ---- */
-/* Wait for ADMIN, not for long: -EAGAIN. */
+/* Wait for ADMIN, not for long (half a second): -EAGAIN. */
 DW_NODISCARD int dw_device_admin_begin(struct dw_device *device);
+DW_NODISCARD int dw_device_admin_wait(struct dw_device *device); /* ten seconds: for creation */
 void dw_device_admin_end(struct dw_device *device);
 /* Read the device's superblock anew: is_found, info. 0 also when there is none. */
 DW_NODISCARD int dw_device_super_load(struct dw_device *device, bool is_writing);

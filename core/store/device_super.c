@@ -19,7 +19,8 @@
 #include "base/bits.h"
 #include "core/store/device.h"
 
-enum { ADMIN_ATTEMPTS = 500, ADMIN_PAUSE_NS = 1000000, READ_ATTEMPTS = 3 };
+enum { ADMIN_ATTEMPTS = 500, ADMIN_PAUSE_NS = 1000000, ADMIN_PATIENCE = 20, READ_ATTEMPTS = 3 };
+enum { MAKING_ATTEMPTS = 1000, MAKING_PAUSE_NS = 10000000 }; /* ten seconds */
 
 #define KNOWN_RO_COMPAT 0u
 #define KNOWN_INCOMPAT  0u
@@ -45,6 +46,14 @@ int dw_device_admin_begin(struct dw_device *device)
         nanosleep(&pause, NULL); /* the kernel's clock on purpose: the lock is held by a real process */
         result = ops->lock(device->file, dw_device_admin_lock(), DW_LOCK_EXCLUSIVE);
     }
+    return result;
+}
+
+int dw_device_admin_wait(struct dw_device *device)
+{
+    int result = -EAGAIN;
+    for (int attempt = 0; result == -EAGAIN && attempt < ADMIN_PATIENCE; attempt++)
+        result = dw_device_admin_begin(device);
     return result;
 }
 
@@ -392,15 +401,18 @@ static int check_geometry(struct dw_device *device, const struct dw_geometry *ge
     return 0;
 }
 
-/* Is the name taken? An interrupted creation of it does not count. */
+/* Is the name taken? An interrupted creation of it does not count; one that goes on is -EINPROGRESS. */
 static int check_name(struct dw_device *device)
 {
     for (uint32_t i = 0; i < DW_DEVICE_LOGS_MAX; i++) {
         const struct dw_device_log_info *log = &device->info.logs[i];
-        if (log->state != DW_DEVICE_LOG_NONE && strcmp(log->name, device->name) == 0)
-            return dw_device_explain(device, -EEXIST, log->state == DW_DEVICE_LOG_READY ? DWAL_EEXIST : DWAL_EBUSY,
-                                     "%s holds a log of this name, or another process is making it",
+        if (log->state == DW_DEVICE_LOG_NONE || strcmp(log->name, device->name) != 0)
+            continue;
+        if (log->state == DW_DEVICE_LOG_READY)
+            return dw_device_explain(device, -EEXIST, DWAL_EEXIST, "%s holds a log of this name",
                                      device->places.disk->path);
+        return dw_device_explain(device, -EINPROGRESS, DWAL_EBUSY, "another process is making this log on %s",
+                                 device->places.disk->path);
     }
     return 0;
 }
@@ -468,16 +480,24 @@ static int prepare_locked(struct dw_device *device, const struct dw_places_creat
     return result == 0 ? free_own_slots(device) : result;
 }
 
+/* While another process makes a log of this name, wait for it: in the end there is one, or there is none. */
 int dw_device_prepare(struct dw_places *places, const struct dw_places_creation *creation)
 {
     struct dw_device *device = dw_device_of(places);
     /* Nobody looked at what is there before, when formatting is forced. */
     int result = dw_device_open_file(device, DW_OPEN_WRITE);
-    if (result == 0)
-        result = dw_device_admin_begin(device);
     if (result != 0)
         return result;
-    result = prepare_locked(device, creation);
-    dw_device_admin_end(device);
+    for (int attempt = 0; attempt < MAKING_ATTEMPTS; attempt++) {
+        result = dw_device_admin_wait(device);
+        if (result != 0)
+            break;
+        result = prepare_locked(device, creation);
+        dw_device_admin_end(device);
+        if (result != -EINPROGRESS)
+            break;
+        struct timespec pause = {.tv_nsec = MAKING_PAUSE_NS};
+        nanosleep(&pause, NULL); /* the kernel's clock on purpose */
+    }
     return result;
 }

@@ -6,7 +6,7 @@
  * `blanks` are ready, else unlinked -> names synced, and only then the blank may be used.
  * Where wiping is asked for, the volume's entries are overwritten first, a piece for each step, and synced; nobody can pin it
  * meanwhile. A crash there leaves it before the trim point, with its headers: it goes again.
- * Failure: a pinned volume is tried again later. A file whose header says that it is another log's is left alone. */
+ * Failure: a pinned volume, or one on a device that another process is changing, is tried again later. A file whose header says that it is another log's is left alone. */
 #include <string.h>
 
 #include "base/bits.h"
@@ -170,6 +170,11 @@ int dw_retire_row(struct dw_store *store, struct dw_row *row, bool *is_retired)
         return 0;
     if (result == 0)
         result = take_name(store, row, &place, &is_recycled);
+    if (result ==
+        -EAGAIN) { /* another process has the device's superblock, and takes long: the volume stays what it is */
+        give_back(store, row, state);
+        return 0;
+    }
     if (dw_is_no_space(result)) /* giving space back needs none: the device's failure */
         return dw_fail_device_at(result, row->volume.number, DWAL_NO_LSN, DWAL_NO_LSN, "%s/%s cannot be retired",
                                  store->disk->path, row->place.name);

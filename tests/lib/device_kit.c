@@ -111,7 +111,7 @@ void dw_device_kit_must_close(dwal *log)
 
 /* ---- entries ---- */
 
-enum { WAIT_MS = 5000 };
+enum { WAIT_MS = 60000 }; /* a disk that others keep busy */
 
 static void fill_entry(char letter, uint64_t number, char bytes[ENTRY_SIZE])
 {

@@ -13,7 +13,7 @@
 
 #include "tests/lib/device_kit.h"
 
-enum { SLOTS = 16, ENTRIES = 240, TRIM_EVERY = 12, PATIENCE_S = 60 };
+enum { SLOTS = 16, ENTRIES = 240, TRIM_EVERY = 12, PATIENCE_S = 300 };
 
 static struct dw_device_kit kit;
 
@@ -105,7 +105,7 @@ static void a_reader_beside_a_writer_sees_what_is_durable(void **state)
         fail_msg("beside the writer: %s", dwal_last_error()->text);
     uint64_t end = dw_device_kit_append(log, 'a', 10, 30);
     while (dwal_durable(reader) < end) /* the idle marker comes after 10 ms, and does not show itself */
-        assert_true(dwal_wait(reader, dwal_durable(reader), UINT64_C(2000000000)) == 0);
+        assert_true(dwal_wait(reader, dwal_durable(reader), UINT64_C(60000000000)) == 0);
     dw_device_kit_check(reader, 'a', 0, 30);
     assert_int_equal(dwal_close(reader), 0);
     assert_int_equal(dwal_close(log), 0);
@@ -160,7 +160,7 @@ static int write_log(const char *name, char letter)
 {
     dwal *log;
     for (int attempt = 0; dw_device_kit_open(&kit, name, NULL, &log) != 0; attempt++) {
-        if (attempt == 50)
+        if (attempt == 1000)
             return 2;
         usleep(10000);
     }
