@@ -1,7 +1,8 @@
 /* device.h - what the files of the device store share. Private to core/store/device*.c.
  *
  *     device.c        the table of functions: list, locks, blanks; one slot, one volume
- *     device_super.c  the device's own superblock: find, write, format, mend, grow
+ *     device_super.c  the device's own superblock: find, write, mend, grow
+ *     device_create.c format, and one more log
  *     device_slot.c   slot headers: read, judge, write
  *     device_take.c   a free slot becomes ours
  *
@@ -94,11 +95,19 @@ void dw_device_admin_end(struct dw_device *device);
 DW_NODISCARD int dw_device_super_load(struct dw_device *device, bool is_writing);
 /* Write `info` with the next sequence. Pre: ADMIN. */
 DW_NODISCARD int dw_device_super_write(struct dw_device *device);
+/* Both slots, so that all four copies are whole. Pre: ADMIN. */
+DW_NODISCARD int dw_device_super_write_twice(struct dw_device *device);
+bool dw_device_has_other_writer(struct dw_device *device);
+/* Creations that were interrupted: their writer's lock is free. *is_changed: the superblock has to be written. */
+void dw_device_drop_unfinished(struct dw_device *device, bool *is_changed);
+void dw_device_remember_copies(struct dw_device *device); /* where the superblocks of `log` lie */
 /* Find the log that `name` means: device->log. -ENOENT, -ENOTUNIQ, explained. */
 DW_NODISCARD int dw_device_find_log(struct dw_device *device);
 uint32_t dw_device_log_by_id(const struct dw_device *device, const uint8_t log_id[16]); /* or DW_DEVICE_NO_LOG */
-DW_NODISCARD int dw_device_prepare(struct dw_places *places, const struct dw_places_creation *creation);
 DW_NODISCARD int dw_device_mend(struct dw_places *places);
+
+/* ---- device_create.c ---- */
+DW_NODISCARD int dw_device_prepare(struct dw_places *places, const struct dw_places_creation *creation);
 
 /* ---- device_slot.c ---- */
 /* Read and judge the headers of slots [first, end) into notes and map. -ENOMEM; a slot that cannot be read is DAMAGED. */
