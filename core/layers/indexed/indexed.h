@@ -254,7 +254,7 @@ uint64_t dw_table_tell(void *context, uint32_t volume, uint64_t first, uint64_t 
                        uint32_t capacity);
 
 /* ---- values.c ---- */
-/* Change the values in memory. value NULL: delete. */
+/* Change the values in memory. value NULL: delete. Alone. */
 DW_NODISCARD int dw_values_apply(struct dwal_indexed *log, const void *key, size_t key_size, const void *value,
                                  size_t value_size);
 /* All of them as bytes (malloc; NULL when there are none). */

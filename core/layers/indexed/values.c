@@ -30,39 +30,50 @@ static void delete (struct dwal_indexed *log, struct dw_indexed_value *value)
     *value = log->values[--log->value_count];
 }
 
-static int insert(struct dwal_indexed *log, const void *key, size_t key_size, const void *value, size_t value_size)
+/* All memory that a new value needs: its bytes, and room in the list. values_mutex, or alone. */
+static int prepare(struct dwal_indexed *log, const void *key, size_t key_size, const void *value, size_t value_size,
+                   uint8_t **bytes)
 {
-    uint8_t *bytes = malloc(key_size + value_size);
     struct dw_indexed_value *values = realloc(log->values, (log->value_count + 1) * sizeof *values);
     if (values)
         log->values = values;
-    if (!bytes || !values) {
-        free(bytes);
+    *bytes = values ? malloc(key_size + value_size) : NULL;
+    if (!*bytes)
         return dw_indexed_fail_memory();
-    }
-    struct dw_indexed_value *old = find(log, key, key_size);
+    memcpy(*bytes, key, key_size);
+    if (value_size > 0)
+        memcpy(*bytes + key_size, value, value_size);
+    return 0;
+}
+
+/* What was prepared takes the place of what had its key. */
+static void put_in(struct dwal_indexed *log, uint8_t *bytes, size_t key_size, size_t value_size)
+{
+    struct dw_indexed_value *old = find(log, bytes, key_size);
     if (old)
         delete (log, old);
-    memcpy(bytes, key, key_size);
-    if (value_size > 0)
-        memcpy(bytes + key_size, value, value_size);
     struct dw_indexed_value *made = &log->values[log->value_count++];
     *made = (struct dw_indexed_value){.key_size = key_size, .value_size = value_size, .bytes = bytes};
     log->values_size += size_of(made);
-    return 0;
+}
+
+static int insert(struct dwal_indexed *log, const void *key, size_t key_size, const void *value, size_t value_size)
+{
+    uint8_t *bytes;
+    int result = prepare(log, key, key_size, value, value_size, &bytes);
+    if (result == 0)
+        put_in(log, bytes, key_size, value_size);
+    return result;
 }
 
 int dw_values_apply(struct dwal_indexed *log, const void *key, size_t key_size, const void *value, size_t value_size)
 {
-    int result = 0;
-    pthread_mutex_lock(&log->values_mutex);
     struct dw_indexed_value *old = find(log, key, key_size);
     if (value)
-        result = insert(log, key, key_size, value, value_size);
-    else if (old)
+        return insert(log, key, key_size, value, value_size);
+    if (old)
         delete (log, old);
-    pthread_mutex_unlock(&log->values_mutex);
-    return result;
+    return 0;
 }
 
 int dw_values_encode(struct dwal_indexed *log, void **bytes, size_t *size)
@@ -153,22 +164,49 @@ static int put_value(struct dwal_indexed *log, const void *key, size_t key_size,
     return result;
 }
 
+/* What was put is durable: show it. `bytes`: as prepared; NULL: the key goes away. */
+static void show_value(struct dwal_indexed *log, const void *key, size_t key_size, uint8_t *bytes, size_t value_size)
+{
+    pthread_mutex_lock(&log->values_mutex);
+    struct dw_indexed_value *old = bytes ? NULL : find(log, key, key_size);
+    if (bytes)
+        put_in(log, bytes, key_size, value_size);
+    else if (old)
+        delete (log, old);
+    pthread_mutex_unlock(&log->values_mutex);
+    dw_indexed_count(&log->counts.value_sets, 1);
+}
+
+/* The memory comes first: what is in the log is shown. */
+static int set_locked(struct dwal_indexed *log, const void *key, size_t key_size, const void *value, size_t value_size)
+{
+    uint8_t *bytes = NULL;
+    int result = check_set(log, key, key_size, value, value_size);
+    if (result == 0 && value) {
+        pthread_mutex_lock(&log->values_mutex);
+        result = prepare(log, key, key_size, value, value_size, &bytes);
+        pthread_mutex_unlock(&log->values_mutex);
+    }
+    if (result == 0)
+        result = put_value(log, key, key_size, value, value_size);
+    if (result == 0)
+        result = dwal_sync(log->base, log->end);
+    if (result < 0) {
+        free(bytes);
+        return result;
+    }
+    dw_state_raise(log, log->epoch, log->last); /* what was appended before is durable too */
+    show_value(log, key, key_size, bytes, value_size);
+    dw_indexed_refresh_state(log);
+    return 0;
+}
+
 int dwal_indexed_set(dwal_indexed *log, const void *key, size_t key_size, const void *value, size_t value_size)
 {
     int result = dw_indexed_begin_write(log);
     if (result < 0)
         return result;
-    result = check_set(log, key, key_size, value, value_size);
-    if (result == 0)
-        result = put_value(log, key, key_size, value, value_size);
-    if (result == 0)
-        result = dwal_sync(log->base, log->end);
-    if (result == 0) {
-        dw_state_raise(log, log->epoch, log->last); /* what was appended before is durable too */
-        result = dw_values_apply(log, key, key_size, value, value_size);
-        dw_indexed_refresh_state(log);
-        dw_indexed_count(&log->counts.value_sets, 1);
-    }
+    result = set_locked(log, key, key_size, value, value_size);
     dw_indexed_end_write(log);
     return result;
 }
