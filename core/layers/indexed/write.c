@@ -318,6 +318,7 @@ static int begin_anywhere(struct dwal_indexed *log, uint64_t index)
     }
     log->first = first;
     log->last = last;
+    log->epoch--; /* that of the state which readers have: what is stored next has to show there */
     return dw_indexed_fail_memory();
 }
 
