@@ -139,7 +139,7 @@ static DW_COLD int explain(struct dwal_indexed *log, uint64_t index, int result)
     uint64_t first, last;
     if (result == DWAL_EBUFFER)
         return result;
-    if (dwal_indexed_bounds(log, &first, &last) == 0 && (index < first || index > last))
+    if (dwal_indexed_bounds(log, &first, &last) == 0 && (index < first || index > last || result == DWAL_ETRIMMED))
         return refuse_none(index, first, last);
     if (result == DWAL_ENOTFOUND || result == DWAL_EEND)
         return dw_indexed_fail(DWAL_ECORRUPT, result == DWAL_EEND ? DWAL_NO_LSN : met.lsn,

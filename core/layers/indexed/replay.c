@@ -372,6 +372,10 @@ static int conclude(struct replay *replay)
         to--;
     while (from + 1 < to && pieces[from + 1].first_index <= replay->first)
         from++;
+    if (!is_empty && replay->piece_count == 0 && dwal_first(log->base) > 0) {
+        replay->first = replay->last + 1; /* given back to the last one by a truncation that found no space */
+        is_empty = true;
+    }
     if (!is_empty && from == to)
         return dw_indexed_fail(DWAL_ECORRUPT, log->state_lsn, "no index has entries %llu to %llu",
                                (unsigned long long)replay->first, (unsigned long long)replay->last);

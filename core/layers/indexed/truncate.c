@@ -43,34 +43,6 @@ int dw_indexed_trim(struct dwal_indexed *log)
     return trim_to(log, needed_from(log, log->first));
 }
 
-/* There is no space for a STATE: free the volumes that nothing behind `first` needs, and wait a moment for the maker. What
- * was trimmed is gone for readers too. */
-static int make_space(struct dwal_indexed *log, uint64_t first, uint64_t last)
-{
-    uint64_t lsn = needed_from(log, first), before;
-    int result = trim_to(log, lsn);
-    if (result < 0)
-        return result;
-    struct dw_indexed_state *state = dw_state_acquire(log);
-    uint64_t begin = first <= log->last ? dw_state_find(state, first, &before)->first_index : first;
-    dw_state_release(log, state);
-    if (begin > log->first && begin <= log->last) {
-        log->first = begin;
-        log->epoch++;
-        state = dw_state_derive(log, 8);
-        if (state)
-            dw_state_publish(log, state);
-    }
-    for (int i = 0; i < (log->is_single_stepped ? 1 : SPACE_WAITS); i++) {
-        result = dw_indexed_put_state(log, first, last, 0);
-        if (result != DWAL_ENOSPACE)
-            break;
-        const struct timespec pause = {.tv_nsec = SPACE_WAIT_NS};
-        nanosleep(&pause, NULL);
-    }
-    return result;
-}
-
 /* ---- the change ---- */
 
 /* The state that readers shall have when the log has these bounds; made before anything is written. */
@@ -85,6 +57,65 @@ static struct dw_indexed_state *foresee(struct dwal_indexed *log, uint64_t first
     log->last = old_last;
     log->epoch--;
     return state;
+}
+
+/* What can be given back by trimming alone, if the log is to begin at `first`: *lsn is where to, *begin the index that the log
+ * then begins with. Whole pieces only, so that what stays can be told from the pieces: a part of what is wanted. */
+static void look_for_space(struct dwal_indexed *log, uint64_t first, uint64_t *lsn, uint64_t *begin)
+{
+    uint64_t before, wanted = first <= log->last ? first : log->last;
+    struct dw_indexed_state *state = dw_state_acquire(log);
+    const struct dw_piece *piece = dw_state_find(state, wanted, &before);
+    *begin = piece->first_index;
+    *lsn = piece->start_lsn < log->state_lsn ? piece->start_lsn : log->state_lsn;
+    if (first > log->last && piece->volume < dw_indexed_volume_of(log, log->state_lsn)) {
+        *begin = log->last + 1; /* all of it: no volume with an entry stays */
+        *lsn = log->state_lsn;
+    }
+    dw_state_release(log, state);
+}
+
+/* Free the volumes that nothing from `first` on needs. What goes with them is gone for readers too. */
+static int give_back(struct dwal_indexed *log, uint64_t first)
+{
+    uint64_t lsn, begin;
+    struct dw_indexed_state *state = NULL;
+    look_for_space(log, first, &lsn, &begin);
+    if (begin > log->first) {
+        state = foresee(log, begin, log->last);
+        if (!state)
+            return dw_indexed_fail_memory();
+    }
+    /* The STATE that is kept has to be there after a crash. */
+    int result = log->state_lsn < dwal_durable(log->base) ? 0 : dwal_sync(log->base, log->end);
+    if (result == 0)
+        result = trim_to(log, lsn);
+    if (!state || result < 0) {
+        if (state)
+            dw_state_discard(log, state);
+        return result;
+    }
+    log->first = begin;
+    log->epoch++;
+    log->is_piece_due |= begin > log->last;
+    dw_state_publish(log, state);
+    return 0;
+}
+
+/* There is no space for a STATE: give back what can be given back without one, and wait a moment for the maker. */
+static int make_space(struct dwal_indexed *log, uint64_t first, uint64_t last)
+{
+    int waits = log->is_single_stepped ? 1 : SPACE_WAITS;
+    int result = give_back(log, first);
+    while (result == 0) {
+        result = dw_indexed_put_state(log, first, last, 0);
+        if (result != DWAL_ENOSPACE || --waits == 0)
+            return result;
+        const struct timespec pause = {.tv_nsec = SPACE_WAIT_NS};
+        nanosleep(&pause, NULL);
+        result = 0;
+    }
+    return result;
 }
 
 /* From now on the log has first..last (empty when last < first). */
@@ -107,7 +138,9 @@ static int change_bounds(struct dwal_indexed *log, uint64_t first, uint64_t last
     log->last = last;
     state->epoch = ++log->epoch;
     dw_state_publish(log, state);
-    return dw_indexed_trim(log);
+    result = dw_indexed_trim(log);
+    /* It has happened; the volumes are given back at the next truncation, or at the next open. */
+    return result == DWAL_EMEMORY || result == DWAL_ENOSPACE ? 0 : result;
 }
 
 static int empty(struct dwal_indexed *log, uint64_t next)
