@@ -133,7 +133,7 @@ int dwal_indexed_sync(dwal_indexed *log, uint64_t end);
 /* `index` becomes the first: all before it go away for good. At or below the first: nothing is done. Beyond the last: the log
  * becomes empty, and the next store may be at any index. Durable when it returns 0. Volumes are recycled when no reader needs
  * them. With a full disk it first gives back what it can without writing; then DWAL_ENOSPACE may still come while the maker
- * makes room: call again. */
+ * makes room: a part of the entries that were to go may be gone then, for good. Call again. */
 int dwal_indexed_truncate_front(dwal_indexed *log, uint64_t index);
 /* `index` becomes the last: all behind it go away for good. At or beyond the last: nothing is done.
  * DWAL_EINDEX_NONE: it is below the first (the text has first, last and index); reset empties the log. Durable when it

@@ -29,11 +29,16 @@ static uint64_t needed_from(struct dwal_indexed *log, uint64_t first)
     return lsn;
 }
 
-static int trim_to(struct dwal_indexed *log, uint64_t lsn)
+static bool is_freeing(struct dwal_indexed *log, uint64_t lsn)
 {
     uint64_t first = dwal_first(log->base);
-    if (lsn <= first || dw_indexed_volume_of(log, lsn) == dw_indexed_volume_of(log, first))
-        return 0; /* would free no volume */
+    return lsn > first && dw_indexed_volume_of(log, lsn) > dw_indexed_volume_of(log, first);
+}
+
+static int trim_to(struct dwal_indexed *log, uint64_t lsn)
+{
+    if (!is_freeing(log, lsn))
+        return 0;
     uint64_t durable = dwal_durable(log->base);
     return dwal_trim(log->base, lsn < durable ? lsn : durable);
 }
@@ -81,6 +86,8 @@ static int give_back(struct dwal_indexed *log, uint64_t first)
     uint64_t lsn, begin;
     struct dw_indexed_state *state = NULL;
     look_for_space(log, first, &lsn, &begin);
+    if (!is_freeing(log, lsn))
+        return 0;
     if (begin > log->first) {
         state = foresee(log, begin, log->last);
         if (!state)
