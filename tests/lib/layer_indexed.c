@@ -250,8 +250,11 @@ static void reset(struct dw_layer_story *story)
     struct dw_layer_content *content = dw_layer_begin(story);
     if (story->is_over || is_empty(content))
         return;
-    content->first = content->last + 1;
-    settle(story, DW_LAYER_CALL(story, dwal_indexed_reset(log_of(story))), true);
+    uint64_t index = content->first = content->last + 1;
+    int result = DW_LAYER_CALL(story, dwal_indexed_reset(log_of(story)));
+    if (result == DWAL_ENOSPACE)
+        follow_front(story, index);
+    settle(story, result, true);
 }
 
 static void set(struct dw_layer_story *story, uint32_t key, bool is_deleted)
