@@ -41,11 +41,18 @@ struct dw_indexed_state_head { /* then the values as data: key size, value size 
     dw_le64 first;             /* the log is empty when last < first */
     dw_le64 last;
     dw_le64 codec;
-    dw_le64 index_lsn; /* of the INDEX record of this close; 0: none */
+    dw_le64 index_lsn; /* of the newest INDEX record: at a close of the newest volume's, else see chain.c; 0: none */
     dw_le32 version;   /* 1 */
     dw_le32 zero;
 };
 _Static_assert(sizeof(struct dw_indexed_state_head) == 40, "head of a state");
+
+struct dw_indexed_index_head { /* then the index as data */
+    dw_le32 volume;
+    dw_le32 zero;
+    dw_le64 previous; /* lsn of another INDEX, of a volume that has no table; 0: none. See chain.c */
+};
+_Static_assert(sizeof(struct dw_indexed_index_head) == 16, "head of an index");
 
 /* ---- the index of one volume, as bytes: the table of contents, or an INDEX record ---- */
 #define DW_INDEXED_TABLE_MAGIC 0x54584944u /* "DIXT" */
@@ -126,6 +133,12 @@ struct dw_indexed_table {
     uint64_t used_at;
 };
 
+/* Where the index of a volume without a table lies. */
+struct dw_chain_link {
+    uint32_t volume;
+    uint64_t lsn;
+};
+
 struct dw_indexed_counts { /* relaxed: each exact, together of no one instant */
     _Atomic uint64_t appends, entries_written, bytes_written, entries_read, bytes_read, cached_reads, table_reads,
         volumes, volume_age_ns, front_truncations, back_truncations, entries_truncated_front, entries_truncated_back,
@@ -149,13 +162,16 @@ struct dwal_indexed {
 
     pthread_mutex_t write_mutex;
     bool is_closed;
-    uint64_t first, last; /* as appended; empty when last < first */
-    uint64_t epoch;       /* of the state to come */
-    bool is_piece_due;    /* the next entry begins a piece */
-    bool has_state;       /* there is a STATE record; the first of all lies at lsn 0 */
-    uint64_t state_lsn;   /* of the newest STATE record */
-    uint64_t end;         /* of the last record appended */
-    uint64_t entered_ns;  /* when the current volume was entered */
+    uint64_t first, last;        /* as appended; empty when last < first */
+    uint64_t epoch;              /* of the state to come */
+    bool is_piece_due;           /* the next entry begins a piece */
+    bool has_state;              /* there is a STATE record; the first of all lies at lsn 0 */
+    uint64_t state_lsn;          /* of the newest STATE record */
+    uint64_t index_lsn;          /* of the newest INDEX record of a volume that has no table; 0: none */
+    struct dw_chain_link *links; /* those INDEX records, as open found them */
+    uint32_t link_count;
+    uint64_t end;        /* of the last record appended */
+    uint64_t entered_ns; /* when the current volume was entered */
     struct dw_live *spare;
     uint32_t lives_entered;     /* since it was last looked which may go */
     struct dwal_entry *entries; /* of a batch; grow with it */
@@ -244,6 +260,8 @@ size_t dw_table_size(const struct dw_live *live);
 /* Check the head and the length of the pieces against `size` bytes. False: not ours, or too short. */
 bool dw_table_check(const void *bytes, size_t size, uint32_t volume, struct dw_indexed_table_head *head);
 void dw_table_piece(const void *bytes, uint32_t at, struct dw_indexed_table_piece *piece);
+/* The head of the volume's table of contents; false: it has none that can be used. */
+bool dw_table_peek(struct dwal_indexed *log, const struct dwal_volume *volume, struct dw_indexed_table_head *head);
 /* Fill a live from what dw_table_encode made of one with shift 0. */
 DW_NODISCARD bool dw_table_restore(const void *bytes, size_t size, struct dw_live *live);
 /* First block of the volume at which a search for the entry has to begin. Reads the table when it is not in memory. */
@@ -282,6 +300,16 @@ DW_NODISCARD int dw_indexed_trim(struct dwal_indexed *log);
 /* ---- replay.c ---- */
 /* Find out what there is: pieces, lives, bounds, values; publish the first state. Alone. */
 DW_NODISCARD int dw_indexed_replay(struct dwal_indexed *log);
+
+/* ---- chain.c ---- */
+/* Find the indexes of volumes without a table. `volumes`: all of them, `count`; is_clean: the log was closed clean. Alone. */
+DW_NODISCARD int dw_chain_load(struct dwal_indexed *log, const struct dwal_volume *volumes, uint32_t count,
+                               bool is_clean);
+uint64_t dw_chain_find(const struct dwal_indexed *log, uint32_t volume); /* lsn of its INDEX; 0: none */
+/* Append the INDEX of a volume, which names log->index_lsn. */
+int dw_chain_put(struct dwal_indexed *log, const struct dw_live *live, uint64_t *lsn);
+/* Write down what open had to scan. Best effort. */
+void dw_chain_mend(struct dwal_indexed *log);
 
 /* ---- open.c: the seam that the public call and the tests share ---- */
 typedef int dw_indexed_open_fn(void *context, const struct dwal_options *options, dwal **base);

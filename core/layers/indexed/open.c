@@ -142,6 +142,8 @@ static int begin(struct dwal_indexed *log, bool is_new)
     if (result == 0 && is_new)
         result = dw_indexed_put_state(log, log->first, log->last, 0);
     if (result == 0)
+        dw_chain_mend(log);
+    if (result == 0)
         result = dwal_sync(log->base, log->end);
     return result < 0 ? result : dw_indexed_trim(log);
 }
@@ -157,6 +159,7 @@ static void release(struct dwal_indexed *log)
     free(log->parts);
     free(log->heads);
     free(log->lsns);
+    free(log->links);
     pthread_mutex_destroy(&log->write_mutex);
     pthread_mutex_destroy(&log->note_mutex);
     pthread_mutex_destroy(&log->values_mutex);
@@ -252,16 +255,9 @@ static void write_index(struct dwal_indexed *log)
     struct dw_live *live = log->lives;
     if (!live || dwal_failure(log->base, NULL) != 0)
         return;
-    size_t size = dw_table_size(live);
-    uint8_t *bytes = malloc(size);
     uint64_t lsn = 0;
-    if (!bytes)
-        return;
-    size = dw_table_encode(live, bytes, size);
-    dw_le32 volume = dw_le32_of(live->volume);
-    if (dw_indexed_put(log, DW_INDEXED_INDEX, &volume, sizeof volume, bytes, size, &lsn) == 0)
+    if (dw_chain_put(log, live, &lsn) == 0)
         (void)dw_indexed_put_state(log, log->first, log->last, lsn);
-    free(bytes);
 }
 
 /* Nobody holds a state any more: no call is inside. */

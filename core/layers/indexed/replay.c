@@ -270,6 +270,22 @@ static int restore_live(struct replay *replay, uint64_t index_lsn, uint32_t volu
     return result;
 }
 
+static int take_live(struct replay *replay, struct dw_live *live)
+{
+    int result = 0;
+    dw_live_enlist(replay->log, live);
+    for (uint32_t i = 0; i < live->piece_count && result == 0; i++) {
+        const struct dw_indexed_table_piece *stored = &live->pieces[i];
+        struct dw_piece piece = {.first_index = dw_get64(stored->first_index),
+                                 .start_lsn = dw_get64(stored->start_lsn),
+                                 .volume = live->volume,
+                                 .ordinal = dw_get32(stored->ordinal),
+                                 .live = live};
+        result = add_piece(replay, &piece);
+    }
+    return result;
+}
+
 /* Its last record is the STATE of the close, which knows where the index is. *is_used false: scan the volume. */
 static int take_clean_end(struct replay *replay, const struct dwal_volume *volume, bool *is_used)
 {
@@ -292,17 +308,27 @@ static int take_clean_end(struct replay *replay, const struct dwal_volume *volum
     if (result < 0 || !live)
         return result;
     live->state_lsn = volume->last;
-    dw_live_enlist(log, live);
-    for (uint32_t i = 0; i < live->piece_count && result == 0; i++) {
-        const struct dw_indexed_table_piece *stored = &live->pieces[i];
-        struct dw_piece piece = {.first_index = dw_get64(stored->first_index),
-                                 .start_lsn = dw_get64(stored->start_lsn),
-                                 .volume = volume->number,
-                                 .ordinal = dw_get32(stored->ordinal),
-                                 .live = live};
-        result = add_piece(replay, &piece);
-    }
+    result = take_live(replay, live);
     *is_used = result == 0;
+    return result;
+}
+
+/* An earlier open wrote down what is in it. */
+static int take_chained(struct replay *replay, const struct dwal_volume *volume, bool *is_used)
+{
+    struct dw_live *live;
+    uint64_t lsn = dw_chain_find(replay->log, volume->number);
+    *is_used = false;
+    if (lsn == 0)
+        return 0;
+    int result = restore_live(replay, lsn, volume->number, &live);
+    if (result < 0 || !live)
+        return result;
+    result = take_live(replay, live);
+    *is_used = result == 0;
+    replay->is_known = false;
+    if (live->state_lsn != 0)
+        replay->state_from = live->state_lsn;
     return result;
 }
 
@@ -317,6 +343,8 @@ static int take_volume(struct replay *replay, const struct dwal_volume *volume, 
         result = take_table(replay, volume, &is_used);
     else if (is_clean && volume->is_counted && volume->entries > 0)
         result = take_clean_end(replay, volume, &is_used);
+    if (result == 0 && !is_used && !is_clean)
+        result = take_chained(replay, volume, &is_used);
     if (result == 0 && !is_used && !volume->is_full && volume->is_counted)
         replay->is_known = false; /* what the end may have told is told again */
     if (result == 0 && !is_used)
@@ -324,26 +352,47 @@ static int take_volume(struct replay *replay, const struct dwal_volume *volume, 
     return result;
 }
 
-static int take_volumes(struct replay *replay)
+/* Those that hold something that counts. What lies before the trim point cannot be read: it waits for being recycled. */
+static int list_volumes(struct dwal_indexed *log, struct dwal_volume **volumes, uint32_t *count)
 {
-    struct dwal_indexed *log = replay->log;
     struct dwal_volume volume = {.size = sizeof volume};
-    struct dwal_report report = {.size = sizeof report};
     uint64_t durable = dwal_durable(log->base), first = dwal_first(log->base);
-    int result = dwal_get_report(log->base, &report);
-    if (result < 0)
-        return result;
-    for (uint32_t number = 0; result == 0; number = volume.number + 1) {
+    int result = 0;
+    for (uint32_t number = 0, capacity = 0;; number = volume.number + 1) {
         result = dwal_volume_from(log->base, number, &volume);
         if (result < 0 || volume.begin >= durable)
             break;
-        /* What lies before the trim point counts no more, and cannot be read: the volume waits for being recycled. */
         if (volume.end <= first)
             continue;
-        bool is_last = durable <= volume.end;
-        result = take_volume(replay, &volume, is_last && report.verdict == DWAL_VERDICT_CLEAN);
+        if (*count == capacity) {
+            capacity = capacity ? capacity * 2 : 64;
+            struct dwal_volume *grown = realloc(*volumes, capacity * sizeof *grown);
+            if (!grown)
+                return dw_indexed_fail_memory();
+            *volumes = grown;
+        }
+        (*volumes)[(*count)++] = volume;
     }
     return result == DWAL_EEND ? 0 : result;
+}
+
+static int take_volumes(struct replay *replay)
+{
+    struct dwal_indexed *log = replay->log;
+    struct dwal_volume *volumes = NULL;
+    uint32_t count = 0;
+    struct dwal_report report = {.size = sizeof report};
+    int result = dwal_get_report(log->base, &report);
+    if (result == 0)
+        result = list_volumes(log, &volumes, &count);
+    bool is_clean =
+        report.verdict == DWAL_VERDICT_CLEAN && count > 0 && dwal_durable(log->base) <= volumes[count - 1].end;
+    if (result == 0 && count > 0)
+        result = dw_chain_load(log, volumes, count, is_clean);
+    for (uint32_t i = 0; i < count && result == 0; i++)
+        result = take_volume(replay, &volumes[i], is_clean && i + 1 == count);
+    free(volumes);
+    return result;
 }
 
 /* The newest volumes had no STATE: replay on from the last one that a table knows of, or from the first record. */

@@ -121,6 +121,16 @@ bool dw_table_check(const void *bytes, size_t size, uint32_t volume, struct dw_i
            (head->width == 1 || head->width == 2 || head->width == 4) && head->shift < 32;
 }
 
+bool dw_table_peek(struct dwal_indexed *log, const struct dwal_volume *volume, struct dw_indexed_table_head *head)
+{
+    uint8_t kept[DW_INDEXED_KEEP];
+    if (!volume->is_full || volume->table_length < sizeof *head)
+        return false;
+    size_t size = volume->table_length < sizeof kept ? volume->table_length : sizeof kept;
+    return dwal_volume_table(log->base, volume->number, 0, kept, size, NULL) == 0 &&
+           dw_table_check(kept, size, volume->number, head) && dw_get32(head->flags) == 0;
+}
+
 void dw_table_piece(const void *bytes, uint32_t at, struct dw_indexed_table_piece *piece)
 {
     memcpy(piece, (const uint8_t *)bytes + sizeof(struct dw_indexed_table_head) + at * sizeof *piece, sizeof *piece);

@@ -202,7 +202,7 @@ int dw_indexed_put_state(struct dwal_indexed *log, uint64_t first, uint64_t last
     struct dw_indexed_state_head head = {.first = dw_le64_of(first),
                                          .last = dw_le64_of(last),
                                          .codec = dw_le64_of(log->codec),
-                                         .index_lsn = dw_le64_of(index_lsn),
+                                         .index_lsn = dw_le64_of(index_lsn ? index_lsn : log->index_lsn),
                                          .version = dw_le32_of(1)};
     void *values;
     size_t size;
