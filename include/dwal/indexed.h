@@ -80,7 +80,8 @@ int dwal_indexed_create(const char *path, const struct dwal_indexed_options *opt
 
 /* Open it; `options` may be NULL. On 0 *log is yours until dwal_indexed_close; on failure *log is NULL. Reads the table of
  * contents of each volume once; after a crash, and for a volume whose table was lost, the entries' heads of that volume too, and
- * writes down what it found: the next open reads that. A rotation, truncation or deletion that a crash interrupted is finished or undone here, never half.
+ * writes down what it found: the next open reads that. A rotation, truncation or deletion that a crash interrupted is finished
+ * or undone here, never half.
  * With base->mode DWAL_READ_ONLY: what is durable now, beside a live writer too; calls that write answer DWAL_EREADONLY.
  * Errors of dwal_open, and DWAL_EMAGIC (a log of another kind), DWAL_EINDEX_CODEC, DWAL_ECORRUPT (records that contradict one
  * another), DWAL_EARGUMENT. */
