@@ -49,9 +49,10 @@ static const char *take_destination(int *argument_count, char **arguments)
 static void print_result(const struct dwal_backup *backup, const char *destination, bool is_json)
 {
     if (!is_json) {
-        dw_output_format("%s: lsn %" PRIu64 " to %" PRIu64 ", %" PRIu64 " volumes copied (%" PRIu64 " bytes), %" PRIu64
+        dw_output_path(destination);
+        dw_output_format(": lsn %" PRIu64 " to %" PRIu64 ", %" PRIu64 " volumes copied (%" PRIu64 " bytes), %" PRIu64
                          " kept; verified\n",
-                         destination, backup->first, backup->end, backup->volumes_copied, backup->bytes_copied,
+                         backup->first, backup->end, backup->volumes_copied, backup->bytes_copied,
                          backup->volumes_kept);
         return;
     }

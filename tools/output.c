@@ -56,6 +56,12 @@ void dw_output_text(const char *text)
     dw_output_bytes(text, strlen(text));
 }
 
+void dw_output_path(const char *path)
+{
+    for (const char *at = path; *at; at++)
+        dw_output_bytes((unsigned char)*at < 0x20 || (unsigned char)*at == 0x7f ? "?" : at, 1);
+}
+
 void dw_output_format(const char *format, ...)
 {
     char text[2048];

@@ -11,6 +11,8 @@
 void dw_output_bytes(const void *bytes, size_t size);
 void dw_output_text(const char *text);
 void dw_output_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* For people: of any length; bytes that would steer a terminal are shown as '?'. */
+void dw_output_path(const char *path);
 /* Write out what is buffered. 0, or the first failure as -errno. */
 int dw_output_flush(void);
 int dw_output_failure(void);

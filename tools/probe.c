@@ -148,7 +148,8 @@ static void print_choice(const struct dwal_choice *choice)
 
 static void print_text(const char *path, struct dwal_probe *probe)
 {
-    dw_output_format("%s: %s\n\n", path, probe->is_device ? "a block device" : "a directory");
+    dw_output_path(path);
+    dw_output_format(": %s\n\n", probe->is_device ? "a block device" : "a directory");
     for (uint32_t i = 0; i < probe->fact_count; i++)
         print_fact(&probe->facts[i]);
     print_timings(probe);

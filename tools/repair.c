@@ -49,7 +49,9 @@ static void tell_plan(const struct repair *repair, const struct dwal_report *rep
                          lost->count, lost->first, lost->last);
     else
         dw_output_text("goes for good: what lies behind it; no whole entry is among it\n");
-    dw_output_format("copies of every file that changes go to: %s\n", repair->save);
+    dw_output_text("copies of every file that changes go to: ");
+    dw_output_path(repair->save);
+    dw_output_text("\n");
 }
 
 /* A yes from the command line or from a person at a terminal. */

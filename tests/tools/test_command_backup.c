@@ -47,6 +47,26 @@ static void behind_two_dashes_nothing_is_an_option(void **state)
     expect(1, "there is no option \"-log\"", "cd $T && $D backup -log -copy");
 }
 
+/* Names with all that can trouble a terminal or JSON, and longer than a line. */
+static void strange_names_are_shown_harmlessly(void **state)
+{
+    (void)state;
+    good("cd $T && N=$(printf 'n\\377\\033[31m\"\\\\\\t') && $D init \"$N\" --volume-size 256KiB --blanks 1 && echo 1 "
+         "| $D append "
+         "\"$N\" --quiet && $D backup \"$N\" \"$N.copy\" > text && $D backup \"$N\" \"$N.copy\" --incremental --json > "
+         "json && "
+         "$D info \"$N\" --json >> json && $D verify \"$N\" --json >> json && $D probe \"$N\" --facts --json >> json");
+    expect(0, "?[31m\"\\?.copy: lsn 0 to ", "cat $T/text");
+    good("! grep -q \"$(printf '\\033')\" $T/text");
+    size_t lines = 0;
+    const struct dw_shell *ran = dw_shell("cat $T/json");
+    assert_true(dw_json_is_lines(ran->output, ran->size, &lines));
+    assert_int_equal(lines, 4);
+    good("cd $T && P=$(printf %0240d 0) && P=$P/$P/$P/$P/$P/$P/$P/$P/$P && mkdir -p $P && $D init $P/log --volume-size "
+         "256KiB && "
+         "$D backup $P/log $P/copy | grep -q verified");
+}
+
 static void wrong_use_is_told(void **state)
 {
     (void)state;
@@ -69,6 +89,7 @@ int main(void)
         COMMAND_TEST(a_backup_is_a_log),
         COMMAND_TEST(a_backup_is_brought_up_to_date_beside_a_writer),
         COMMAND_TEST(behind_two_dashes_nothing_is_an_option),
+        COMMAND_TEST(strange_names_are_shown_harmlessly),
         COMMAND_TEST(wrong_use_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,7 +172,9 @@ static bool compare_contenders(const struct side *a, const struct side *b, uint3
         (void)dw_bench_json_text(&a->json, dw_bench_json_field(&a->json, at, "label"), label, sizeof label);
         uint32_t other = find_contender(b, label);
         if (!other) {
-            dw_output_format("%s\n  only in %s\n", label, a->path);
+            dw_output_format("%s\n  only in ", label);
+            dw_output_path(a->path);
+            dw_output_text("\n");
             continue;
         }
         dw_output_format("%s\n", label);
@@ -185,16 +187,21 @@ static bool compare_contenders(const struct side *a, const struct side *b, uint3
 
 static void tell_noise(const struct side *side)
 {
-    if (side->noise > 0.03)
-        dw_output_format("%s: its baseline is %.0f %% off itself: a noisy run, smaller differences are not believed\n",
-                         side->path, side->noise * 100);
+    if (side->noise <= 0.03)
+        return;
+    dw_output_path(side->path);
+    dw_output_format(": its baseline is %.0f %% off itself: a noisy run, smaller differences are not believed\n",
+                     side->noise * 100);
 }
 
 static int compare_sides(struct side *a, struct side *b)
 {
     uint32_t compared = 0;
-    dw_output_format("A: %s\nB: %s\nratios are B to A, medians of the rounds, with 95 %% intervals\n\n", a->path,
-                     b->path);
+    dw_output_text("A: ");
+    dw_output_path(a->path);
+    dw_output_text("\nB: ");
+    dw_output_path(b->path);
+    dw_output_text("\nratios are B to A, medians of the rounds, with 95 % intervals\n\n");
     tell_noise(a);
     tell_noise(b);
     bool is_worse = compare_contenders(a, b, &compared);

@@ -353,9 +353,10 @@ static void print_troubles(const struct dw_bench_run *run)
 void dw_bench_report_text(const struct dw_bench_run *run, uint32_t slowest)
 {
     char slice[16], warm_up[16], settle[16];
-    dw_output_format("dwal bench %s: %u round%s, %s a slice after a warm-up of %s; prefilled %" PRIu64
-                     " MiB, settled %s\n",
-                     run->target.path, run->rounds, run->rounds > 1 ? "s" : "",
+    dw_output_text("dwal bench ");
+    dw_output_path(run->target.path);
+    dw_output_format(": %u round%s, %s a slice after a warm-up of %s; prefilled %" PRIu64 " MiB, settled %s\n",
+                     run->rounds, run->rounds > 1 ? "s" : "",
                      run->slice_count ? "by count" : dw_bench_time_text(slice, (double)run->slice_ns),
                      dw_bench_time_text(warm_up, (double)run->warm_up_ns), run->target.bare_size >> 20,
                      dw_bench_time_text(settle, (double)run->target.settle_ns));
