@@ -26,6 +26,7 @@
 struct dw_disk;
 struct dw_file;
 struct dw_queue;
+struct dw_reads;
 
 /* ---- opening a file ---- */
 enum {
@@ -118,6 +119,9 @@ struct dw_disk_ops {
     /* Create in the thread that will use it. -EPERM, -EACCES, -ENOSYS: this kind is forbidden here; -EAGAIN: all of it is
      * taken; -EOPNOTSUPP: not built, or not possible on this disk; -EINVAL: unknown kind. */
     int (*queue_create)(struct dw_disk *disk, const struct dw_queue_options *options, struct dw_queue **queue);
+
+    /* May be NULL. Several reads in flight: see io/reads.h, which calls this and does without where it fails. */
+    int (*reads_create)(struct dw_disk *disk, uint32_t depth, struct dw_reads **reads);
 };
 
 struct dw_queue_ops {

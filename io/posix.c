@@ -115,6 +115,7 @@ static const struct dw_disk_ops posix_ops = {
     .lock = dw_posix_lock,
     .lock_test = dw_posix_lock_test,
     .queue_create = dw_posix_queue_create,
+    .reads_create = dw_posix_reads_create,
 };
 
 bool dw_disk_is_posix(const struct dw_disk *disk)

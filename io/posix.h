@@ -3,7 +3,8 @@
  *     posix.c        open and close a directory, choose a queue          posix_names.c  open, list, rename, unlink
  *     posix_file.c   bytes of one file, allocate, sync                   posix_lock.c   the locks
  *     posix_device.c a block device in place of a directory              posix_zero.c   zeros by a command
- *     sync.c uring.c aio.c  queues                                       clock.c        the system's clocks */
+ *     sync.c uring.c aio.c  queues                                       clock.c        the system's clocks
+ *     uring_reads.c         several reads in flight */
 #ifndef DW_IO_POSIX_H
 #define DW_IO_POSIX_H
 
@@ -69,6 +70,9 @@ int dw_posix_sync(struct dw_file *file);
 int dw_posix_allocate(struct dw_file *file, uint64_t size);
 DW_NODISCARD int dw_posix_resize(struct dw_file *file, uint64_t size); /* of trial files only */
 DW_NODISCARD int dw_posix_flush(struct dw_file *file);                 /* fdatasync */
+
+/* uring_reads.c */
+int dw_posix_reads_create(struct dw_disk *disk, uint32_t depth, struct dw_reads **reads);
 
 /* posix_zero.c */
 struct dw_posix_zero {

@@ -257,6 +257,7 @@ static const struct dw_disk_ops device_ops = {
     .lock = dw_posix_lock,
     .lock_test = dw_posix_lock_test,
     .queue_create = dw_posix_queue_create,
+    .reads_create = dw_posix_reads_create,
 };
 
 static int open_resolved(struct device *device, const char *path, bool is_file_allowed)

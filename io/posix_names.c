@@ -92,46 +92,64 @@ static int open_descriptor(struct dw_posix_disk *disk, const char *name, unsigne
     return result;
 }
 
-/* Asks the kernel what direct I/O wants (6.1 and later; 4096 satisfies every device of older kernels). 0 or -EINVAL. */
-static int find_alignment(int descriptor, bool is_direct, uint32_t *alignment)
+/* What was opened, and what direct I/O wants there (6.1 and later), in one call. */
+static int look_at(int descriptor, struct statx *facts)
+{
+#ifdef STATX_DIOALIGN
+    const unsigned wanted = STATX_BASIC_STATS | STATX_DIOALIGN;
+#else
+    const unsigned wanted = STATX_BASIC_STATS;
+#endif
+    const unsigned needed = STATX_TYPE | STATX_NLINK | STATX_UID;
+    if (statx(descriptor, "", AT_EMPTY_PATH, wanted, facts) == 0 && (facts->stx_mask & needed) == needed)
+        return 0;
+    struct stat older; /* no statx: an old kernel, or a filter that does not know it */
+    if (fstat(descriptor, &older) < 0)
+        return -errno;
+    *facts = (struct statx){
+        .stx_mode = (uint16_t)older.st_mode, .stx_uid = older.st_uid, .stx_nlink = (uint32_t)older.st_nlink};
+    return 0;
+}
+
+/* 4096 satisfies every device of kernels that do not tell. 0 or -EINVAL. */
+static int find_alignment(const struct statx *facts, bool is_direct, uint32_t *alignment)
 {
     *alignment = is_direct ? ALIGNMENT_UNKNOWN : ALIGNMENT_MIN;
 #ifdef STATX_DIOALIGN
-    struct statx facts;
-    if (!is_direct || statx(descriptor, "", AT_EMPTY_PATH, STATX_DIOALIGN, &facts) < 0 ||
-        !(facts.stx_mask & STATX_DIOALIGN))
+    if (!is_direct || !(facts->stx_mask & STATX_DIOALIGN))
         return 0;
-    if (facts.stx_dio_offset_align == 0 || facts.stx_dio_mem_align == 0)
+    if (facts->stx_dio_offset_align == 0 || facts->stx_dio_mem_align == 0)
         return -EINVAL; /* O_DIRECT is accepted and means nothing */
-    uint64_t wanted = dw_max_u64(facts.stx_dio_offset_align, facts.stx_dio_mem_align);
+    uint64_t wanted = dw_max_u64(facts->stx_dio_offset_align, facts->stx_dio_mem_align);
     wanted = dw_max_u64(wanted, ALIGNMENT_MIN);
     if (wanted > ALIGNMENT_MAX || !dw_is_power_of_two(wanted))
         return -EINVAL;
     *alignment = (uint32_t)wanted;
 #else
-    (void)descriptor;
+    (void)facts;
 #endif
     return 0;
 }
 
 /* Is what was opened a file that may be trusted with data? */
-static int accept_descriptor(int descriptor, unsigned flags)
+static int accept_descriptor(int descriptor, unsigned flags, bool is_direct, uint32_t *alignment)
 {
-    struct stat facts;
-    if (fstat(descriptor, &facts) < 0)
-        return -errno;
-    if (!S_ISREG(facts.st_mode))
+    struct statx facts;
+    int result = look_at(descriptor, &facts);
+    if (result < 0)
+        return result;
+    if (!S_ISREG(facts.stx_mode))
         return -EINVAL;
-    if ((flags & DW_OPEN_WRITE) && facts.st_uid != geteuid())
+    if ((flags & DW_OPEN_WRITE) && facts.stx_uid != geteuid())
         return -EPERM;
-    if (facts.st_nlink == 0)
+    if (facts.stx_nlink == 0)
         return -ENOENT; /* unlinked since it was opened */
-    if ((flags & DW_OPEN_WRITE) && facts.st_nlink > 1)
+    if ((flags & DW_OPEN_WRITE) && facts.stx_nlink > 1)
         return -EMLINK;
-    int how = fcntl(descriptor, F_GETFL);
-    if (how < 0 || fcntl(descriptor, F_SETFL, how & ~O_NONBLOCK) < 0)
+    /* Takes O_NONBLOCK off: of what can be changed here only O_DIRECT was asked for. */
+    if (fcntl(descriptor, F_SETFL, is_direct ? O_DIRECT : 0) < 0)
         return -errno;
-    return 0;
+    return find_alignment(&facts, is_direct, alignment);
 }
 
 uint64_t dw_posix_generation(void)
@@ -160,9 +178,7 @@ static int open_as(struct dw_posix_disk *disk, const char *name, unsigned flags,
     if (descriptor < 0)
         return descriptor;
     uint32_t alignment = 0;
-    int result = accept_descriptor(descriptor, flags);
-    if (result == 0)
-        result = find_alignment(descriptor, is_direct, &alignment);
+    int result = accept_descriptor(descriptor, flags, is_direct, &alignment);
     if (result == 0) {
         *file = make_file(disk, descriptor, is_direct, alignment);
         if (*file)
@@ -234,7 +250,10 @@ int dw_posix_open_unnamed(struct dw_disk *base, struct dw_file **file)
     if (descriptor < 0)
         return descriptor;
     uint32_t alignment = 0;
-    int result = find_alignment(descriptor, is_direct, &alignment);
+    struct statx facts;
+    int result = look_at(descriptor, &facts);
+    if (result == 0)
+        result = find_alignment(&facts, is_direct, &alignment);
     if (result == 0) {
         *file = make_file(disk, descriptor, is_direct, alignment);
         result = *file ? 0 : -ENOMEM;

@@ -94,7 +94,6 @@ int main(int argument_count, char **arguments)
         fill(path, volumes, volume_size, size);
     for (uint32_t i = 0; i < rounds; i++) {
         struct dwal_options options = DWAL_OPTIONS_INIT;
-        options.backend = "sync";
         dwal *log = NULL;
         uint64_t start = perf_now_ns();
         check(dwal_open(path, &options, &log), "open again");

@@ -214,6 +214,15 @@ static int find_environment(const char **backend)
     return 0;
 }
 
+bool dw_choice_forbids_ring(const struct dwal_options *options)
+{
+    const size_t needed = offsetof(struct dwal_options, backend) + sizeof options->backend;
+    const char *named = options && options->size >= needed ? options->backend : NULL;
+    if (!named)
+        named = secure_getenv("DWAL_BACKEND");
+    return named && (strcmp(named, "sync") == 0 || strcmp(named, "aio") == 0);
+}
+
 static void tell_figures(const struct dwal_choice *choice, char *text, size_t room)
 {
     size_t used = 0;

@@ -30,6 +30,10 @@ void dw_choice_tell(struct dwal *log);
  * and an event says so. */
 void dw_choice_watch(struct dwal *log, uint64_t now_ns);
 
+/* Was a backend named that does without io_uring? Then reading does without it too: it may have been named because the place
+ * allows no other. `options` as the caller gave them, or NULL. */
+bool dw_choice_forbids_ring(const struct dwal_options *options);
+
 /* For tests: measurements made by this process so far. */
 uint64_t dw_choice_measurements(void);
 

@@ -5,6 +5,7 @@
 #include "core/log/inspect.h"
 
 #include "core/base/error.h"
+#include "core/log/choice.h"
 #include "core/log/path.h"
 
 int dw_inspect_disk_open(const char *path, const struct dwal_options *options, struct dw_disk **disk)
@@ -19,7 +20,10 @@ int dw_inspect_open(const char *path, const struct dwal_options *options, struct
     if (result)
         return result;
     inspect->was_disk_open = true;
-    struct dw_store_options how = {.is_read_only = true, .load_threads = DW_LOAD_THREADS, .clock = &dw_clock_system};
+    struct dw_store_options how = {.is_read_only = true,
+                                   .load_threads = DW_LOAD_THREADS,
+                                   .is_reading_plainly = dw_choice_forbids_ring(options),
+                                   .clock = &dw_clock_system};
     result = dw_store_load(inspect->disk, &how, &inspect->store);
     if (result)
         dw_inspect_close(inspect);

@@ -138,6 +138,7 @@ static int load(struct dwal *log)
         .is_wiping = log->options.is_wiping,
         .table_keep = log->options.table_keep,
         .load_threads = log->is_single_stepped ? 1 : DW_LOAD_THREADS,
+        .is_reading_plainly = dw_choice_forbids_ring(&log->options),
         .clock = log->clock,
         .arena = log->arena,
         .hooks = {.context = log,

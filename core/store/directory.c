@@ -87,6 +87,16 @@ static int super_read(struct dw_places *places, uint32_t block_size, uint32_t co
     return dw_file_read(directory->super, block, block_size, (uint64_t)copy * block_size, &done);
 }
 
+static int super_read_all(struct dw_places *places, uint32_t block_size, void *blocks)
+{
+    struct directory *directory = directory_of(places);
+    size_t size = (size_t)DW_SUPERBLOCK_COPIES * block_size, done = 0;
+    if (directory->super->alignment > block_size)
+        return -EINVAL;
+    memset(blocks, 0, size);
+    return dw_file_read(directory->super, blocks, size, 0, &done);
+}
+
 static int super_write(struct dw_places *places, uint32_t block_size, uint32_t copy, const void *block)
 {
     struct directory *directory = directory_of(places);
@@ -239,6 +249,7 @@ static const struct dw_places_ops directory_ops = {
     .sync_names = sync_names,
     .super_open = super_open,
     .super_read = super_read,
+    .super_read_all = super_read_all,
     .super_write = super_write,
     .super_sync = super_sync,
     .super_lock = super_lock,

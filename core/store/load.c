@@ -53,6 +53,8 @@ static int take_note(void *context, enum dw_place_kind kind, uint32_t number, co
     case DW_PLACE_STRANGER:
         return add_stranger(store, name, "wrong digits");
     case DW_PLACE_TEMPORARY:
+        store->has_leftovers = true;
+        break;
     case DW_PLACE_SUPERBLOCK:
         break;
     }
@@ -64,6 +66,7 @@ static int list_names(struct dw_store *store)
     for (size_t i = 0; i < store->row_count; i++)
         store->rows[i]->is_seen = false;
     store->blank_count = 0;
+    store->has_leftovers = false;
     while (store->stranger_count > 0)
         dw_free(store->strangers[--store->stranger_count]);
     int result = store->places->ops->list(store->places, take_note, store);

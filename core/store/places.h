@@ -57,6 +57,8 @@ struct dw_places_ops {
     int (*super_open)(struct dw_places *places, bool is_writing); /* -ENOENT: there is none */
     /* Read copy `copy` as if blocks had `block_size` bytes. What lies behind the end of the file reads as zeros. */
     int (*super_read)(struct dw_places *places, uint32_t block_size, uint32_t copy, void *block);
+    /* NULL where they do not lie together: all copies, one behind the other, with one read. -errno: read them one by one. */
+    int (*super_read_all)(struct dw_places *places, uint32_t block_size, void *blocks);
     int (*super_write)(struct dw_places *places, uint32_t block_size, uint32_t copy, const void *block); /* durable */
     int (*super_sync)(struct dw_places *places);
     int (*super_lock)(struct dw_places *places, enum dw_lock_mode mode); /* WRITER; -EAGAIN: somebody has it */

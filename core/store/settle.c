@@ -79,9 +79,12 @@ static int note_leftover(void *context, enum dw_place_kind kind, uint32_t number
     return 0;
 }
 
+/* The names were listed under the writer's lock, so none has come since. */
 static int sweep_leftovers(struct dw_store *store)
 {
     struct leftovers leftovers;
+    if (!store->has_leftovers)
+        return 0;
     do {
         leftovers.count = 0;
         int result = store->places->ops->list(store->places, note_leftover, &leftovers);

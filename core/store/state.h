@@ -83,8 +83,9 @@ struct dw_store {
     struct dw_store_options options;
     struct dw_arena *arena;
     bool is_loaded;
-    bool is_locked;  /* we are the writer */
-    bool is_settled; /* we may write */
+    bool is_locked;     /* we are the writer */
+    bool is_settled;    /* we may write */
+    bool has_leftovers; /* the last list of names showed temporaries of a crashed writer */
 
     pthread_mutex_t superblock_mutex;
     struct dw_superblock_info superblock; /* identity and geometry never change after load */

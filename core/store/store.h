@@ -78,6 +78,7 @@ struct dw_store_options {
     uint32_t table_keep; /* bytes of each caller's table to keep in memory */
     uint32_t
         load_threads; /* that may read headers and TOCs beside one another at load; 0 or 1: the calling one alone */
+    bool is_reading_plainly; /* ... without io_uring, by those threads */
     const struct dw_clock *clock;
     struct dw_arena *arena; /* for all memory of I/O; outlives the store. NULL: the store makes one of its own */
     struct dw_store_hooks hooks;

@@ -48,12 +48,25 @@ static void judge_copy(struct choice *choice, uint32_t block_size, uint32_t copy
     choice->bad[copy & 1]--;
 }
 
-static void read_copies(struct dw_store *store, struct choice *choice, uint32_t block_size, void *block)
+/* All copies with one read, where they lie together and the device does not complain. */
+static bool read_at_once(struct dw_store *store, uint32_t block_size, void *blocks)
+{
+    const struct dw_places_ops *ops = store->places->ops;
+    if (!ops->super_read_all)
+        return false;
+    atomic_fetch_add_explicit(&store->read_count, 1, memory_order_relaxed);
+    return ops->super_read_all(store->places, block_size, blocks) == 0;
+}
+
+static void read_copies(struct dw_store *store, struct choice *choice, uint32_t block_size, uint8_t *blocks)
 {
     choice->bad[0] = choice->bad[1] = DW_SUPERBLOCK_COPIES / 2;
+    bool has_all = read_at_once(store, block_size, blocks);
     for (uint32_t copy = 0; copy < DW_SUPERBLOCK_COPIES; copy++) {
-        int result = store->places->ops->super_read(store->places, block_size, copy, block);
-        atomic_fetch_add_explicit(&store->read_count, 1, memory_order_relaxed);
+        uint8_t *block = blocks + (size_t)copy * block_size;
+        int result = has_all ? 0 : store->places->ops->super_read(store->places, block_size, copy, block);
+        if (!has_all)
+            atomic_fetch_add_explicit(&store->read_count, 1, memory_order_relaxed);
         if (result != 0) {
             if (choice->read_error == 0 && result != -EINVAL)
                 choice->read_error = result;
@@ -126,15 +139,16 @@ static void apply(struct dw_superblock_info *current, const struct dw_superblock
 int dw_superblock_load(struct dw_store *store)
 {
     struct choice choice = {0};
-    void *block = dw_arena_borrow(store->arena, DW_BLOCK_SIZE_MAX, DW_BLOCK_SIZE_MAX);
-    if (!block)
+    uint8_t *blocks =
+        dw_arena_borrow(store->arena, (size_t)DW_SUPERBLOCK_COPIES * DW_BLOCK_SIZE_MAX, DW_BLOCK_SIZE_MAX);
+    if (!blocks)
         return dw_fail(DWAL_EMEMORY, "no memory to read the superblock of %s", store->disk->path);
     for (uint32_t size = DW_BLOCK_SIZE_MIN; size <= DW_BLOCK_SIZE_MAX && !choice.is_found;) {
-        read_copies(store, &choice, size, block);
+        read_copies(store, &choice, size, blocks);
         /* Follow a hint upwards only: the loop ends. */
         size = choice.confirmed_size > size ? choice.confirmed_size : size * 2;
     }
-    dw_arena_return(store->arena, block);
+    dw_arena_return(store->arena, blocks);
     /* A newer version may have replaced one slot only: the other must not be taken for the newest. */
     if (!choice.is_found || choice.is_newer_version)
         return refuse(store, &choice);

@@ -122,7 +122,7 @@ static void settle_decides_only_with_the_superblock(void **state)
     dw_fault_watch(disk, NULL, NULL);
     assert_string_equal(calls, "sync 0000000000.vol 0;sync dwal.super 0;names  0;"
                                "durable 0000000000.vol 15;"
-                               "durable 001.bvl 0;durable 001.bvl 1;rename 001.bvl 0;sync 001.bvl 0;names  0;"
+                               "durable 000.bvl 0;durable 000.bvl 1;rename 000.bvl 0;sync 000.bvl 0;names  0;"
                                "durable dwal.super 1;durable dwal.super 3;"
                                "rename 0000000001.vol 0;names  0;");
     finish();
