@@ -1,14 +1,17 @@
-/* ahead.h - the next piece of a long sequential read, read by a thread beside the one that looks at this piece.
+/* ahead.h - the next pieces of a long sequential read, read by a thread beside the one that looks at this piece.
  *
- * Owns: two buffers, one thread, and at most one read. Called by: core/read/source.c, on the source's thread.
- * Happy path: ask for a piece -> look at the one before -> collect -> ask for the next: the buffers take turns, so what was
- * collected stays valid until the next ask but one.
+ * Owns: buffers, one thread, and at most DW_AHEAD_PIECES reads that are asked for, done one after another: while one is looked at
+ * the thread never has to wait for the next order. Called by: core/read/source.c, on the source's thread.
+ * Happy path: ask for pieces while there is room -> look at the one before -> collect the next -> ask for one more. What was
+ * collected stays valid until the next collect.
  * Failure: a read that fails or comes short is not collected; the source then reads for itself, and meets the error.
- * Closing: waits for the read that is out. */
+ * Closing: waits for the reads that are out. */
 #ifndef DW_CORE_READ_AHEAD_H
 #define DW_CORE_READ_AHEAD_H
 
 #include "io/io.h"
+
+#define DW_AHEAD_PIECES 2u
 
 struct dw_ahead;
 
@@ -17,11 +20,15 @@ DW_NODISCARD struct dw_ahead *dw_ahead_open(size_t size, size_t alignment);
 void dw_ahead_close(struct dw_ahead *ahead); /* NULL is fine */
 size_t dw_ahead_size(const struct dw_ahead *ahead);
 
-/* Start to read `size` bytes (at most a piece) at `offset` of `file`, which stays open until collected or awaited. Nothing may be
- * out. */
+/* How many pieces are asked for and not collected. */
+uint32_t dw_ahead_count(const struct dw_ahead *ahead);
+/* Have `size` bytes (at most a piece) at `offset` of `file` read, which stays open until collected or awaited. Fewer than
+ * DW_AHEAD_PIECES may be asked for. */
 void dw_ahead_ask(struct dw_ahead *ahead, struct dw_file *file, uint64_t offset, size_t size);
-/* Was exactly this place asked for? Then wait for it; the bytes, and how many came (at least one block of `block_size`). NULL: read it
- * yourself. Nothing is out afterwards. */
+/* Is this place the first that was asked for and is not collected? */
+bool dw_ahead_is_first(const struct dw_ahead *ahead, const struct dw_file *file, uint64_t offset);
+/* Was exactly this place asked for first? Then wait for it; the bytes, and how many came (at least one block of `block_size`). NULL:
+ * read it yourself; nothing is asked for any more. */
 const uint8_t *dw_ahead_collect(struct dw_ahead *ahead, const struct dw_file *file, uint64_t offset, size_t block_size,
                                 size_t *done);
 /* Wait until nothing is out, and forget it. */

@@ -55,6 +55,17 @@ static bool agrees(const struct dw_window *window, const struct spot *spot)
     return info->first_record == rest || (info->first_record == DW_FIRST_RECORD_NONE && info->fill == rest);
 }
 
+/* Go on in the current block, in which the record began. *size: bytes of it that may be taken; false: it is not so. */
+static bool is_entered(const struct dw_window *window, const struct spot *spot, uint32_t *size)
+{
+    uint64_t offset = spot->at - window->begin;
+    if (window->block == DW_NO_BLOCK || window->begin > spot->record || offset >= window->stop ||
+        window->number != window->volume)
+        return false;
+    *size = window->stop - (uint32_t)offset;
+    return true;
+}
+
 /* Make the block of spot->at the current one; *size: bytes of it that may be taken. */
 static int enter(struct dw_window *window, const struct spot *spot, uint32_t *size)
 {
@@ -84,23 +95,24 @@ static int enter(struct dw_window *window, const struct spot *spot, uint32_t *si
     return 0;
 }
 
-/* Take `size` bytes from the spot on: into `target` unless NULL, and into the checksum. */
+/* Take `size` bytes from the spot on: into `target` unless NULL, and into the checksum unless NULL. */
 static int take(struct dw_window *window, struct spot *spot, uint8_t *target, uint64_t size, uint32_t *crc)
 {
     const struct dw_geometry *g = &window->source.geometry;
     while (size > 0) {
         uint32_t part;
-        int result = enter(window, spot, &part);
+        int result = is_entered(window, spot, &part) ? 0 : enter(window, spot, &part);
         if (result)
             return result;
-        uint32_t offset = dw_offset_of_lsn(g, spot->at);
+        uint32_t offset = (uint32_t)(spot->at - window->begin);
         part = (uint32_t)dw_min_u64(dw_min_u64(part, dw_payload_run(g, offset)), size);
         const uint8_t *from = window->bytes + dw_byte_of_payload(g, offset);
         if (target) {
             memcpy(target, from, part);
             target += part;
         }
-        *crc = dw_crc32c(*crc, from, part);
+        if (crc)
+            *crc = dw_crc32c(*crc, from, part);
         spot->at += part;
         size -= part;
     }
@@ -150,13 +162,12 @@ static int take_metadata(struct dw_window *window, struct spot *spot, struct dw_
 
 int dw_parse_header(struct dw_window *window, uint64_t lsn, struct dw_bytes *metadata, struct dw_parsed *parsed)
 {
-    const struct dw_geometry *g = &window->source.geometry;
     struct dw_record_header header;
     struct spot spot = {.record = lsn, .at = lsn};
-    uint32_t crc = 0;
-    if (dw_volume_of_lsn(g, lsn) != window->number)
-        dw_window_ask_volume(window, dw_volume_of_lsn(g, lsn));
-    int result = take(window, &spot, (uint8_t *)&header, sizeof header, &crc);
+    uint32_t number = dw_window_volume_of(window, lsn);
+    if (number != window->number)
+        dw_window_ask_volume(window, number);
+    int result = take(window, &spot, (uint8_t *)&header, sizeof header, NULL);
     if (result)
         return result;
     if (!dw_record_header_decode(&header, &parsed->info))
@@ -165,7 +176,7 @@ int dw_parse_header(struct dw_window *window, uint64_t lsn, struct dw_bytes *met
     parsed->end = spot.end = lsn + dw_record_size(&parsed->info);
     if (spot.end > dw_window_durable_lsn(window))
         return see_unfinished(window, &spot);
-    crc = dw_record_crc_begin(&window->source.identity, lsn, &header);
+    uint32_t crc = dw_record_crc_begin(&window->source.identity, lsn, &header);
     result = take_metadata(window, &spot, metadata, parsed->info.metadata_size, &crc);
     if (result)
         return result;

@@ -164,10 +164,10 @@ static int advance(struct dw_window *window, struct place *place)
         if (place->lsn >= dw_window_durable_lsn(window))
             return at_end();
         int result = 0;
-        if (dw_block_of_lsn(g, place->lsn) != window->block)
+        if (!dw_window_has(window, place->lsn))
             result = settle_in_volume(window, place);
-        uint64_t block = dw_block_of_lsn(g, place->lsn);
-        uint32_t offset = dw_offset_of_lsn(g, place->lsn);
+        uint64_t block = dw_window_block_of(window, place->lsn);
+        uint32_t offset = dw_window_offset_of(window, place->lsn);
         if (result == 0)
             result = dw_window_load(window, block);
         if (result)
@@ -280,7 +280,7 @@ static void show(const struct dw_reader *reader, struct dwal_record *record)
     *record = (struct dwal_record){
         .lsn = parsed->lsn,
         .end = parsed->end,
-        .volume = dw_volume_of_lsn(&reader->window.source.geometry, parsed->lsn),
+        .volume = dw_window_volume_of(&reader->window, parsed->lsn),
         .metadata_size = parsed->info.metadata_size,
         .data_size = parsed->info.data_size,
         .user = parsed->info.user,
@@ -294,8 +294,10 @@ static void show(const struct dw_reader *reader, struct dwal_record *record)
 static void want_rest(struct dw_reader *reader, const struct dw_parsed *parsed)
 {
     struct dw_source *source = &reader->window.source;
+    if (source->want == 0)
+        return;
     uint64_t rest = dw_block_of_lsn(&source->geometry, parsed->end - 1) - reader->window.block;
-    if (source->want != 0 && rest > source->want)
+    if (rest > source->want)
         source->want = (uint32_t)dw_min_u64(rest, source->buffer_blocks);
 }
 
@@ -314,8 +316,7 @@ int dw_reader_next(struct dw_reader *reader, struct dwal_record *record)
     reader->record = parsed;
     reader->has_record = true;
     want_rest(reader, &parsed);
-    reader->place =
-        (struct place){.lsn = parsed.end, .start_block = dw_block_of_lsn(&reader->window.source.geometry, parsed.lsn)};
+    reader->place = (struct place){.lsn = parsed.end, .start_block = dw_window_block_of(&reader->window, parsed.lsn)};
     show(reader, record);
     return 0;
 }

@@ -9,8 +9,9 @@
 #include "core/base/error.h"
 
 /* Whoever has read so many full buffers one behind the other reads on for long. */
-#define AHEAD_RUN  8u
-#define AHEAD_SIZE ((size_t)2 << 20)
+#define AHEAD_RUN 8u
+#define AHEAD_SIZE                                                                                                     \
+    ((size_t)3 << 19) /* three of them and the buffer stay below what dwal_memory_bound says of a cursor */
 
 static int make_buffer(struct dw_source *source, size_t read_ahead)
 {
@@ -47,9 +48,12 @@ int dw_source_open_file(struct dw_source *source, const struct dw_geometry *geom
 void dw_source_release(struct dw_source *source)
 {
     if (source->ahead)
-        dw_ahead_forget(source->ahead); /* it reads from the file that is let go */
+        dw_ahead_forget(source->ahead); /* it reads from the files that are let go */
     if (!source->store)
         return;
+    if (source->beyond)
+        dw_store_unpin(source->store, source->beyond);
+    source->beyond = NULL;
     if (source->volume)
         dw_store_unpin(source->store, source->volume);
     source->volume = NULL;
@@ -69,16 +73,41 @@ void dw_source_close(struct dw_source *source)
 
 void dw_source_forget(struct dw_source *source)
 {
+    if (source->ahead)
+        dw_ahead_forget(source->ahead);
     source->count = 0;
     source->damaged = (struct dw_block_view){0};
 }
 
-static int open_volume(struct dw_source *source, uint32_t number)
+/* Go on in the volume that is being read ahead. Unless what is out begins with this block, some of it may still come from the
+ * file that is let go. */
+static void enter_beyond(struct dw_source *source, uint64_t block)
 {
+    uint64_t place = source->beyond->base + dw_place_of_block(&source->geometry, block);
+    if (source->ahead && !dw_ahead_is_first(source->ahead, source->beyond->file, place))
+        dw_ahead_forget(source->ahead);
+    dw_store_unpin(source->store, source->volume);
+    source->volume = source->beyond;
+    source->beyond = NULL;
+    source->number = source->volume->number;
+    source->file = source->volume->file;
+    source->base = source->volume->base;
+    source->count = 0;
+    source->damaged = (struct dw_block_view){0};
+}
+
+/* The volume in which `block` lies. */
+static int open_volume(struct dw_source *source, uint64_t block)
+{
+    uint32_t number = dw_volume_of_block(&source->geometry, block);
     if (source->number == number)
         return 0;
     if (!source->store) /* one file only, and this block is not in it */
         return DWAL_ENOTFOUND;
+    if (source->beyond && source->beyond->number == number) {
+        enter_beyond(source, block);
+        return 0;
+    }
     dw_source_release(source);
     dw_source_forget(source);
     int result = dw_store_pin(source->store, number, &source->volume);
@@ -190,21 +219,60 @@ static bool take_ahead(struct dw_source *source, uint64_t block)
     return true;
 }
 
-/* Have the piece behind what is shown read meanwhile, for who has been reading forwards for long. */
+/* The volume behind the one that is read is read ahead too. false: there is none, it is pinned already, or cannot be. */
+static bool pin_beyond(struct dw_source *source)
+{
+    uint64_t end;
+    if (source->beyond)
+        return false;
+    uint32_t number = dw_store_successor(source->store, source->number, &end);
+    if (number == DW_VOLUME_NUMBER_NONE || dw_first_block_of_volume(&source->geometry, number) >= source->limit)
+        return false;
+    struct dwal_error met = *dwal_last_error(); /* whoever really wants that volume tells why not */
+    if (dw_store_pin(source->store, number, &source->beyond) == 0)
+        return true;
+    source->beyond = NULL;
+    (void)dw_fail_again(&met);
+    return false;
+}
+
+/* Where the next piece starts, in which volume. */
+static bool find_piece(struct dw_source *source, uint64_t *block, const struct dw_volume **volume)
+{
+    const struct dw_geometry *g = &source->geometry;
+    *block = dw_ahead_count(source->ahead) > 0 ? source->asked : source->next;
+    bool is_behind = dw_volume_of_block(g, *block) != source->number;
+    if (is_behind && source->beyond && dw_volume_of_block(g, *block) == source->beyond->number) {
+        *volume = source->beyond;
+    } else if (is_behind) {
+        if (!pin_beyond(source))
+            return false;
+        *block = dw_first_block_of_volume(g, source->beyond->number);
+        *volume = source->beyond;
+    } else {
+        *volume = source->volume;
+    }
+    return *block < source->limit;
+}
+
+/* Have the pieces behind what is shown read meanwhile, for who has been reading forwards for long. */
 static void ask_ahead(struct dw_source *source)
 {
     const struct dw_geometry *g = &source->geometry;
-    uint64_t next = source->next;
-    if (source->run < AHEAD_RUN || next % g->data_blocks == 0 || next >= source->limit)
+    if (source->run < AHEAD_RUN || !source->volume)
         return;
-    if (!source->ahead && source->store && dw_store_may_start_threads(source->store)) {
+    if (!source->ahead && dw_store_may_start_threads(source->store)) {
         source->ahead = dw_ahead_open(AHEAD_SIZE, g->block_size);
         if (!source->ahead)
             source->run = 0; /* no memory or thread now: perhaps later */
     }
-    if (source->ahead)
-        dw_ahead_ask(source->ahead, source->file, source->base + dw_place_of_block(g, next),
-                     (size_t)dw_min_u64(bytes_left(source, next), dw_ahead_size(source->ahead)));
+    uint64_t block;
+    const struct dw_volume *volume;
+    while (source->ahead && dw_ahead_count(source->ahead) < DW_AHEAD_PIECES && find_piece(source, &block, &volume)) {
+        size_t size = (size_t)dw_min_u64(bytes_left(source, block), dw_ahead_size(source->ahead));
+        dw_ahead_ask(source->ahead, volume->file, volume->base + dw_place_of_block(g, block), size);
+        source->asked = block + size / g->block_size;
+    }
 }
 
 /* One large read by this thread. */
@@ -234,7 +302,7 @@ int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view
                                        .bytes = source->shown + (size_t)(block - source->first) * g->block_size};
         return 0;
     }
-    int result = open_volume(source, dw_volume_of_block(g, block));
+    int result = open_volume(source, block);
     if (result == DWAL_EMEMORY)
         return result;
     if (result || !source->file) {

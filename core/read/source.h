@@ -1,6 +1,6 @@
 /* source.h - blocks of the log as they lie on the device, one at a time, read in larger pieces.
  *
- * Owns: one buffer and at most one pinned volume. Called by: recovery, verify, dump and readers, each with a source of its
+ * Owns: one buffer and at most two pinned volumes. Called by: recovery, verify, dump and readers, each with a source of its
  * own, on one thread. Changes nothing.
  * Happy path: the block is in the buffer; else its volume is pinned and the buffer filled from the block on. Who goes on reading
  * forwards gets larger pieces, each read beside the look at the one before (core/read/ahead.h).
@@ -33,6 +33,7 @@ struct dw_source {
     uint64_t base;            /* byte of the file at which the volume starts */
     uint32_t number;          /* DW_VOLUME_NUMBER_NONE: no volume is open */
     int open_error;           /* dwal code that opening it gave */
+    struct dw_volume *beyond; /* the volume that follows, pinned because it is read ahead, or NULL */
     uint64_t limit;           /* block at and behind which nothing is read ahead; UINT64_MAX: none */
     uint8_t *buffer;
     uint32_t buffer_blocks; /* its size */
@@ -44,6 +45,7 @@ struct dw_source {
     uint64_t next;          /* block behind the last that were read: who asks for it reads forwards */
     uint32_t run;           /* full buffers that followed one another */
     struct dw_ahead *ahead; /* NULL: not long enough at it, or not to be had */
+    uint64_t asked;         /* block behind the last piece that is being read ahead */
     struct dw_block_view damaged; /* when count is 0 and `first` is a block that could not be read whole */
     uint64_t reads, blocks_read;  /* device reads: calls, blocks */
 };

@@ -102,9 +102,9 @@ int dw_window_load(struct dw_window *window, uint64_t block)
     const struct dw_geometry *g = &window->source.geometry;
     struct dw_block_view view;
     struct dw_block_look look;
-    uint64_t begin = dw_lsn_of_block(g, block);
     if (window->block == block)
         return 0;
+    uint64_t begin = dw_lsn_of_block(g, block);
     if (block >= window->durable || begin >= window->limit)
         return DWAL_EEND;
     dw_window_ask_volume(window, dw_volume_of_block(g, block));
@@ -117,6 +117,8 @@ int dw_window_load(struct dw_window *window, uint64_t block)
         return refuse_block(window, &look);
     uint64_t end = dw_min_u64(window->end, window->limit);
     window->block = block;
+    window->begin = begin;
+    window->volume = look.volume;
     window->bytes = look.bytes;
     window->info = look.info;
     window->stop = end < begin + look.info.fill ? (uint32_t)(end > begin ? end - begin : 0) : look.info.fill;

@@ -20,11 +20,13 @@ struct dw_window {
     uint64_t durable; /* first block that is not durable, as last sampled */
     uint64_t limit;   /* lsn at and behind which nothing is shown */
     /* the current block */
-    uint64_t block; /* DW_NO_BLOCK: none */
+    uint64_t block;  /* DW_NO_BLOCK: none */
+    uint64_t begin;  /* lsn of its first payload byte */
+    uint32_t volume; /* that it lies in */
     const uint8_t *bytes;
     struct dw_block_info info;
     uint32_t stop; /* payload offset at which its content ends */
-    /* the volume that it lies in */
+    /* the volume that was asked for last */
     uint32_t number;    /* DW_VOLUME_NUMBER_NONE: none was asked for yet */
     uint32_t successor; /* DW_VOLUME_NUMBER_NONE: none yet */
     uint64_t end;       /* lsn at which it ends; UINT64_MAX: not known yet */
@@ -46,5 +48,24 @@ DW_NODISCARD int dw_window_load(struct dw_window *window, uint64_t block);
 void dw_window_ask_volume(struct dw_window *window, uint32_t number);
 /* The volume behind the one last asked for. DWAL_EEND: none yet. DWAL_ETRIMMED, DWAL_ELOST: there was one. */
 DW_NODISCARD int dw_window_next_volume(const struct dw_window *window, uint32_t *number);
+
+/* Where an lsn lies, without a division when that is the current block: asked several times for each record. */
+static inline bool dw_window_has(const struct dw_window *window, uint64_t lsn)
+{
+    return window->block != DW_NO_BLOCK && lsn - window->begin < window->source.geometry.payload_size;
+}
+static inline uint64_t dw_window_block_of(const struct dw_window *window, uint64_t lsn)
+{
+    return dw_window_has(window, lsn) ? window->block : dw_block_of_lsn(&window->source.geometry, lsn);
+}
+static inline uint32_t dw_window_offset_of(const struct dw_window *window, uint64_t lsn)
+{
+    return dw_window_has(window, lsn) ? (uint32_t)(lsn - window->begin)
+                                      : dw_offset_of_lsn(&window->source.geometry, lsn);
+}
+static inline uint32_t dw_window_volume_of(const struct dw_window *window, uint64_t lsn)
+{
+    return dw_window_has(window, lsn) ? window->volume : dw_volume_of_lsn(&window->source.geometry, lsn);
+}
 
 #endif
