@@ -3,7 +3,8 @@
  * A slot's state is what its header says: a volume header, or a slot header (free, being filled, blank), in block 0 and
  * again in block 1. A change writes block 0, then block 1, each durably, so at any moment one of the two is whole; when
  * both are sound the first one decides. Slots at and above slots_used were never used, and what lies there is not looked at.
- * Called by: device.c and device_super.c; a scan by a few helper threads as well, each with its own slots and memory.
+ * Called by: device.c and device_super.c; a scan keeps the reads of many slots under way at once, or, where they can only be done
+ * one after another, has a few helper threads, each with its own slots and memory.
  * Failure: neither header sound, or unreadable, or of another slot: DAMAGED, which is handed out to nobody. */
 #include <errno.h>
 #include <stdatomic.h>
@@ -15,8 +16,14 @@
 #include "base/bits.h"
 #include "core/base/worker.h"
 #include "core/store/device.h"
+#include "io/reads.h"
 
-enum { HELPERS_MAX = 15, SLOTS_PER_HELPER = 16 };
+enum {
+    HELPERS_MAX = 15,
+    SLOTS_PER_HELPER = 16,
+    LOOKS_MAX = 64,        /* slots that are read at once */
+    LOOKS_MEMORY = 1 << 20 /* for all of them; large blocks mean fewer */
+};
 
 /* ---- judging ---- */
 
@@ -70,21 +77,27 @@ static void judge_slot(const struct dw_device *device, uint32_t slot, const uint
 
 /* ---- reading ---- */
 
-/* Both headers in one read; one by one when the device complains. What cannot be read is zero, which is no header. */
-static void read_headers(struct dw_device *device, uint32_t slot, uint8_t *blocks)
+/* The read of both failed: one by one. What cannot be read is zero, which is no header. */
+static void read_copies(struct dw_device *device, uint32_t slot, uint8_t *blocks)
 {
     size_t block_size = device->info.block_size, done;
     uint64_t at = dw_device_place_of_slot(&device->info, slot);
-    memset(blocks, 0, 2 * block_size);
-    atomic_fetch_add_explicit(&device->places.read_count, 1, memory_order_relaxed);
-    if (dw_file_read(device->file, blocks, 2 * block_size, at, &done) == 0)
-        return;
     for (size_t copy = 0; copy < 2; copy++) {
         uint8_t *block = blocks + copy * block_size;
         memset(block, 0, block_size);
         if (dw_file_read(device->file, block, block_size, at + copy * block_size, &done) != 0)
             memset(block, 0, block_size);
     }
+}
+
+/* Both headers in one read. */
+static struct dw_read read_of(struct dw_device *device, uint32_t slot, uint8_t *blocks)
+{
+    size_t size = (size_t)2 * device->info.block_size;
+    memset(blocks, 0, size);
+    atomic_fetch_add_explicit(&device->places.read_count, 1, memory_order_relaxed);
+    return (struct dw_read){
+        .file = device->file, .bytes = blocks, .size = size, .offset = dw_device_place_of_slot(&device->info, slot)};
 }
 
 /* Keep what a load would read again. No memory for it: then it reads again. */
@@ -99,6 +112,85 @@ static void keep_headers(const struct dw_device *device, struct dw_device_note *
         return;
     memcpy(note->headers, blocks, DW_VOLUME_HEADER_SIZE);
     memcpy(note->headers + DW_VOLUME_HEADER_SIZE, blocks + device->info.block_size, DW_VOLUME_HEADER_SIZE);
+}
+
+static void take_note(struct dw_device *device, uint32_t slot, uint8_t *blocks, int result)
+{
+    struct dw_device_note *note = &device->notes[slot];
+    if (result != 0)
+        read_copies(device, slot, blocks);
+    judge_slot(device, slot, blocks, &note->slot);
+    keep_headers(device, note, blocks);
+}
+
+/* ---- a scan, with many reads at once ---- */
+
+struct look {
+    struct dw_read read;
+    struct look *next;
+    uint32_t slot;
+    uint8_t *blocks;
+};
+
+struct looks {
+    struct dw_reads *reads;
+    uint8_t *memory;
+    struct look looks[LOOKS_MAX];
+    struct look *idle;
+};
+
+static void end_some(struct dw_device *device, struct looks *looks)
+{
+    struct dw_read *read = dw_reads_reap(looks->reads);
+    while (read) {
+        struct dw_read *next = read->next;
+        struct look *look = read->user;
+        take_note(device, look->slot, look->blocks, read->result);
+        look->next = looks->idle;
+        looks->idle = look;
+        read = next;
+    }
+}
+
+static void scan_with(struct dw_device *device, struct looks *looks, uint32_t first, uint32_t end)
+{
+    for (uint32_t slot = first; slot < end || looks->reads->in_flight > 0;) {
+        while (slot < end && looks->idle) {
+            struct look *look = looks->idle;
+            looks->idle = look->next;
+            look->slot = slot++;
+            look->read = read_of(device, look->slot, look->blocks);
+            look->read.user = look;
+            dw_reads_submit(looks->reads, &look->read);
+        }
+        end_some(device, looks);
+    }
+}
+
+/* false: nothing was read, because several threads get more out of this device, or for want of memory. */
+static bool scan_at_once(struct dw_device *device, uint32_t first, uint32_t end)
+{
+    size_t size = (size_t)2 * device->info.block_size;
+    size_t count = dw_min_size(dw_min_size(LOOKS_MEMORY / size, LOOKS_MAX), end - first);
+    bool has_threads = device->places.load_threads > 1;
+    struct looks *looks = end - first >= SLOTS_PER_HELPER ? dw_alloc(sizeof *looks) : NULL;
+    if (!looks)
+        return false;
+    bool is_plain = !has_threads || device->places.is_reading_plainly;
+    int result = dw_reads_open(device->places.disk, LOOKS_MAX, is_plain, &looks->reads);
+    if (result == 0 && !(has_threads && looks->reads->is_plain))
+        looks->memory = dw_arena_borrow(device->arena, count * size, device->info.block_size);
+    for (size_t i = 0; looks->memory && i < count; i++) {
+        looks->looks[i] = (struct look){.blocks = looks->memory + i * size, .next = looks->idle};
+        looks->idle = &looks->looks[i];
+    }
+    bool is_possible = looks->memory != NULL;
+    if (is_possible)
+        scan_with(device, looks, first, end);
+    dw_reads_close(looks->reads);
+    dw_arena_return(device->arena, looks->memory);
+    dw_free(looks);
+    return is_possible;
 }
 
 /* ---- a scan, by several threads ---- */
@@ -122,10 +214,8 @@ static void scan_some(struct crew *crew, uint8_t *blocks)
         uint32_t slot = atomic_fetch_add_explicit(&crew->taken, 1, memory_order_relaxed);
         if (slot >= crew->end)
             return;
-        struct dw_device_note *note = &device->notes[slot];
-        read_headers(device, slot, blocks);
-        judge_slot(device, slot, blocks, &note->slot);
-        keep_headers(device, note, blocks);
+        struct dw_read read = read_of(device, slot, blocks);
+        take_note(device, slot, blocks, dw_file_read(read.file, read.bytes, read.size, read.offset, &read.done));
     }
 }
 
@@ -143,11 +233,8 @@ static bool start_helper(struct helper *helper, struct crew *crew)
     return helper->blocks && dw_worker_start(&helper->worker, "dwal-scan", help, helper) == 0;
 }
 
-int dw_device_scan(struct dw_device *device, uint32_t first, uint32_t end)
+static void scan_by_threads(struct dw_device *device, uint32_t first, uint32_t end)
 {
-    dw_assert(end <= device->note_count);
-    if (first >= end)
-        return 0;
     struct crew crew = {.device = device, .end = end, .taken = first};
     struct helper helpers[HELPERS_MAX] = {0};
     size_t wanted = dw_min_size((end - first) / SLOTS_PER_HELPER, HELPERS_MAX), started = 0;
@@ -161,6 +248,15 @@ int dw_device_scan(struct dw_device *device, uint32_t first, uint32_t end)
         dw_worker_stop(&helpers[i].worker);
         dw_arena_return(device->arena, helpers[i].blocks);
     }
+}
+
+int dw_device_scan(struct dw_device *device, uint32_t first, uint32_t end)
+{
+    dw_assert(end <= device->note_count);
+    if (first >= end)
+        return 0;
+    if (!scan_at_once(device, first, end))
+        scan_by_threads(device, first, end);
     for (uint32_t slot = first; slot < end; slot++)
         dw_slots_set(device->slots, slot, device->notes[slot].slot.owner, device->notes[slot].slot.uses);
     return 0;

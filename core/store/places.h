@@ -95,6 +95,7 @@ struct dw_places {
     const struct dw_places_ops *ops;
     struct dw_disk *disk;
     uint32_t load_threads;             /* that may read beside one another in `list` */
+    bool is_reading_plainly;           /* ... without io_uring, by those threads */
     _Atomic uint64_t read_count;       /* reads of `list`; relaxed */
     _Atomic bool is_superblock_maimed; /* copies of the places' own superblock are damaged; relaxed */
     int code;                          /* with `why`: the code of dwal/error.h */

@@ -40,6 +40,7 @@ struct dw_store *dw_store_new(struct dw_disk *disk, const struct dw_store_option
         return NULL;
     }
     store->places->load_threads = options->load_threads;
+    store->places->is_reading_plainly = options->is_reading_plainly;
     return store;
 }
 
