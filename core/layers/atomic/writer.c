@@ -112,9 +112,13 @@ static int try_temporary(dwal_atomic_writer *writer)
         writer->is_there = true;
         return 0;
     }
+    int why = unlinkat(place->directory, writer->temporary, 0) != 0 ? errno : ENOENT;
     close(writer->file);
     writer->file = -1;
-    return -1;
+    writer->is_there = why != ENOENT; /* abandon tries again */
+    return writer->is_there
+               ? dw_atomic_fail(dw_atomic_code_of(why), why, "the temporary file %s stays behind", writer->temporary)
+               : -1;
 }
 
 static int make_temporary(dwal_atomic_writer *writer)
