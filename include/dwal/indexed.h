@@ -82,7 +82,9 @@ int dwal_indexed_create(const char *path, const struct dwal_indexed_options *opt
  * contents of each volume once; after a crash, and for a volume whose table was lost, the entries' heads of that volume too, and
  * writes down what it found: the next open reads that. A rotation, truncation or deletion that a crash interrupted is finished
  * or undone here, never half.
- * With base->mode DWAL_READ_ONLY: what is durable now, beside a live writer too; calls that write answer DWAL_EREADONLY.
+ * With base->mode DWAL_READ_ONLY: what is durable now, beside a live writer too; calls that write answer DWAL_EREADONLY. Such a
+ * handle shows the moment of its open for as long as it lives: what the writer stores or sets later does not show (open anew,
+ * which costs little); what it truncates away is shown as long as its volume is there, then DWAL_EINDEX_NONE.
  * Errors of dwal_open, and DWAL_EMAGIC (a log of another kind), DWAL_EINDEX_CODEC, DWAL_ECORRUPT (records that contradict one
  * another), DWAL_EARGUMENT. */
 int dwal_indexed_open(const char *path, const struct dwal_indexed_options *options, dwal_indexed **log);
