@@ -192,7 +192,8 @@ static void list_names(const struct dw_device *device, char *text, size_t size)
     for (uint32_t i = 0; i < DW_DEVICE_LOGS_MAX && used < size; i++) {
         const struct dw_device_log_info *log = &device->info.logs[i];
         if (log->state == DW_DEVICE_LOG_READY)
-            used += (size_t)snprintf(text + used, size - used, "%s#%s", used ? ", " : "", log->name);
+            used += (size_t)snprintf(text + used, size - used, "%s%s%s", used ? ", " : "",
+                                     log->name[0] ? "#" : "one without a name", log->name);
     }
 }
 

@@ -66,6 +66,7 @@ static void a_torn_end_is_cut_and_repair_cuts_where_it_is_told(void **state)
 {
     (void)state;
     good(INIT " && seq 5000 | $D append $L > $T/lsns");
+    expect(1, "it holds one without a name: ", "$D cat \"$L#other\"");
     /* A flipped byte in acknowledged content is refused, and told with its place. */
     good("at=$($D dump $L | awk '$4 == \"block\" && /first_record/ { n++ } n == 3 { print $2; exit }');"
          "slot=$($D dump $L | awk '$4 == \"slot\" && /volume 0 / { print $2; exit }');"
