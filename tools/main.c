@@ -20,7 +20,7 @@
 const struct dw_command *const dw_commands[] = {
     &dw_command_init,  &dw_command_append, &dw_command_cat,    &dw_command_info,
     &dw_command_dump,  &dw_command_verify, &dw_command_repair, &dw_command_trim,
-    &dw_command_probe, &dw_command_bench,  &dw_command_backup,
+    &dw_command_probe, &dw_command_bench,  &dw_command_backup, &dw_command_remove,
 };
 const size_t dw_command_count = sizeof dw_commands / sizeof dw_commands[0];
 

@@ -31,6 +31,7 @@ extern const struct dw_command dw_command_info;
 extern const struct dw_command dw_command_verify;
 extern const struct dw_command dw_command_repair;
 extern const struct dw_command dw_command_trim;
+extern const struct dw_command dw_command_remove;
 extern const struct dw_command dw_command_backup;
 extern const struct dw_command dw_command_probe;
 extern const struct dw_command dw_command_bench;

@@ -3,6 +3,7 @@
  *     device.c        the table of functions: list, locks, blanks; one slot, one volume
  *     device_super.c  the device's own superblock: find, write, mend, grow
  *     device_create.c format, and one more log
+ *     device_remove.c one log less
  *     device_slot.c   slot headers: read, judge, write
  *     device_take.c   a free slot becomes ours
  *

@@ -107,6 +107,8 @@ struct dw_store_device {
     uint32_t block_size;
 };
 DW_NODISCARD int dw_store_look_at_device(struct dw_disk *disk, struct dw_store_device *found);
+/* Take the log called disk->part off the device; its slots are free then. DWAL_EBUSY: it has a writer. */
+DW_NODISCARD int dw_store_remove_from_device(struct dw_disk *disk);
 /* One structure of the device itself: a copy of its superblock, or what a slot's headers say. */
 struct dw_store_device_item {
     bool is_slot;

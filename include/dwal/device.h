@@ -1,5 +1,5 @@
-/* dwal/device.h - what a block device that dwal formatted holds: its slots, and the logs that share them. Read-only, beside
- * live writers too. How to make and open logs on a device is in dwal/dwal.h: a path "/dev/X" or "/dev/X#name". */
+/* dwal/device.h - what a block device that dwal formatted holds: its slots, and the logs that share them, beside
+ * live writers too; and taking a log off it. How to make and open logs on a device is in dwal/dwal.h: a path "/dev/X" or "/dev/X#name". */
 #ifndef DWAL_DEVICE_H
 #define DWAL_DEVICE_H
 
@@ -45,6 +45,14 @@ struct dwal_device {
 /* The facts of the device, then `fn` (may be NULL) for each log on it. DWAL_ENOLOG: not formatted by dwal; DWAL_EUNSUPPORTED:
  * no block device; DWAL_ELOST: it became smaller; DWAL_EVERSION, DWAL_EDEVICE, DWAL_EPERMISSION, DWAL_EMEMORY. */
 int dwal_get_device(const char *path, struct dwal_device *device, dwal_device_log_fn *fn, void *context);
+
+/* Take one log off a device, whatever it holds: all its entries are lost, and its slots are free for the other logs. What they
+ * hold is overwritten when they are used again, not now. The name in `path` ("/dev/X#name") has to be the log's whole name. In
+ * every crash the log is either whole or gone. Readers beside it are told that the log is gone when they look further.
+ * DWAL_ENOLOG: there is none of this name; DWAL_EBUSY: it has a writer; DWAL_EARGUMENT: not the whole name; DWAL_EUNSUPPORTED: no
+ * block device (a log in a directory goes with the directory); DWAL_ECORRUPT, DWAL_ELOST, DWAL_EVERSION, DWAL_EDEVICE,
+ * DWAL_EPERMISSION, DWAL_EMEMORY. */
+int dwal_remove(const char *path);
 
 #ifdef __GNUC__
 #pragma GCC visibility pop

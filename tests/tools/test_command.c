@@ -4,8 +4,8 @@
 static void help_and_version_answer_everywhere(void **state)
 {
     (void)state;
-    static const char *const names[] = {"init",   "append", "cat",    "info",  "dump", "verify",
-                                        "repair", "trim",   "backup", "probe", "bench"};
+    static const char *const names[] = {"init",   "append", "cat",    "info",  "dump",  "verify",
+                                        "repair", "trim",   "backup", "probe", "bench", "remove"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char command[64], usage[64];
         snprintf(usage, sizeof usage, "usage: dwal %s ", names[i]);
@@ -26,10 +26,11 @@ static void the_manual_page_names_every_option(void **state)
     assert_int_equal(setenv("S", dw_shell_setting("DWAL_SOURCE"), 1), 0);
     if (dw_shell("command -v mandoc")->status == 0) /* errors and warnings; its taste in line lengths is another one */
         expect_output("", "mandoc -Tlint -Wwarning $S/tools/dwal.1");
-    expect_output("", "for c in init append cat info dump verify repair trim backup probe bench; do grep -q \"Cm $c\" "
-                      "$S/tools/dwal.1 || "
-                      "echo $c; for o in $($D $c --help | sed -n 's/^  --\\([a-z-]*\\).*/\\1/p'); do "
-                      "grep -q -- \"Fl -$o\" $S/tools/dwal.1 || echo $c --$o; done; done");
+    expect_output(
+        "", "for c in init append cat info dump verify repair trim backup probe bench remove; do grep -q \"Cm $c\" "
+            "$S/tools/dwal.1 || "
+            "echo $c; for o in $($D $c --help | sed -n 's/^  --\\([a-z-]*\\).*/\\1/p'); do "
+            "grep -q -- \"Fl -$o\" $S/tools/dwal.1 || echo $c --$o; done; done");
 }
 
 static void wrong_use_is_told_with_the_way_out(void **state)

@@ -94,6 +94,23 @@ static void several_logs_live_on_one_device(void **state)
     expect(1, "is no name for a log", "$D init $L --name 'c d'");
 }
 
+static void a_log_is_removed_only_by_force_and_by_name(void **state)
+{
+    (void)state;
+    good(INIT " --name a && " INIT
+              " --name b && seq 9 | $D append \"$L#a\" --quiet && seq 5 | $D append \"$L#b\" --quiet");
+    good("sha256sum < $L > $T/before");
+    expect(1, "destroys all of its entries (volumes: ", "$D remove \"$L#a\"");
+    expect(1, "there is no log #c", "$D remove \"$L#c\" --force");
+    expect(1, "several logs", "$D remove $L --force");
+    expect(1, "is no block device", "$D remove $T --force");
+    good("sha256sum < $L | cmp - $T/before");
+    expect(0, "destroys all of its entries", "$D remove \"$L#a\" --force");
+    expect(1, "there is no log #a", "$D cat \"$L#a\"");
+    good("seq 5 > $T/b && $D cat \"$L#b\" | cmp - $T/b && $D verify \"$L#b\" && ! $D info $L | grep -q '#a'");
+    good(INIT " --name a && test -z \"$($D cat \"$L#a\")\"");
+}
+
 static void writers_of_one_device_in_several_processes_share_it(void **state)
 {
     (void)state;
@@ -172,9 +189,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_log_on_a_device_takes_every_command), TEST(a_torn_end_is_cut_and_repair_cuts_where_it_is_told),
-        TEST(several_logs_live_on_one_device),       TEST(writers_of_one_device_in_several_processes_share_it),
-        TEST(a_reader_follows_a_writer_on_a_device), TEST(a_read_only_device_is_refused),
+        TEST(a_log_on_a_device_takes_every_command),
+        TEST(a_torn_end_is_cut_and_repair_cuts_where_it_is_told),
+        TEST(several_logs_live_on_one_device),
+        TEST(writers_of_one_device_in_several_processes_share_it),
+        TEST(a_log_is_removed_only_by_force_and_by_name),
+        TEST(a_reader_follows_a_writer_on_a_device),
+        TEST(a_read_only_device_is_refused),
         TEST(a_device_that_shrank_is_refused),
     };
     int failed = cmocka_run_group_tests_name("sectors of 512 bytes", tests, NULL, NULL);
