@@ -79,7 +79,8 @@ static void an_open_that_fails_at_any_call_can_be_made_again(void **state)
         assert_int_equal(dw_crash_life_open(&life, &outcome), DW_CRASH_FINE);
         dw_crash_life_move(&life, 80);
         dw_crash_life_abandon(&life);
-        assert_int_equal(dw_sim_crash_create(life.disk, NULL, &crash), 0);
+        struct dw_sim_crash_options options = {.tear_unit = life.options.sector_size}; /* what the format assumes */
+        assert_int_equal(dw_sim_crash_create(life.disk, &options, &crash), 0);
         uint64_t event = life.segment_event + name % (dw_sim_event_count(life.disk) - life.segment_event);
         for (size_t kind = 0; kind < sizeof kinds / sizeof kinds[0]; kind++) {
             struct dw_sim_fault fault = {
