@@ -64,15 +64,40 @@ static uint32_t crc_by_folding(uint32_t crc, const unsigned char *at, size_t siz
     return ~crc;
 }
 
+static int get_long_path(void)
+{
+    int path = atomic_load_explicit(&long_path, memory_order_relaxed);
+    return DW_UNLIKELY(path == PATH_UNKNOWN) ? choose_long_path() : path;
+}
+
+bool dw_crc32c_is_folding(void)
+{
+    return get_long_path() != PATH_INSTRUCTION;
+}
+
+/* 256 bytes a turn, for long spans where folding is not wanted. */
+static uint32_t crc_by_instruction(uint32_t start, const unsigned char *at, size_t size)
+{
+#if DW_CRC32C_INSTRUCTION
+    uint64_t crc = (uint32_t)~start;
+    for (const unsigned char *stop = at + (size & ~(size_t)255); at != stop; at += 256) {
+#pragma GCC unroll 32
+        for (unsigned word = 0; word < 256; word += 8)
+            crc = DW_CRC32C_8(crc, dw_crc32c_load(at + word));
+    }
+    start = ~(uint32_t)crc;
+    size &= 255;
+#endif
+    return size > 0 ? dw_crc32c_short(start, at, size) : start;
+}
+
 uint32_t dw_crc32c(uint32_t crc, const void *bytes, size_t size)
 {
     if (size <= DW_CRC32C_SHORT)
         return dw_crc32c_short(crc, bytes, size);
-    int path = atomic_load_explicit(&long_path, memory_order_relaxed);
-    if (DW_UNLIKELY(path == PATH_UNKNOWN))
-        path = choose_long_path();
+    int path = get_long_path();
     if (path == PATH_INSTRUCTION)
-        return dw_crc32c_short(crc, bytes, size);
+        return crc_by_instruction(crc, bytes, size);
     crc = crc_by_folding(crc, bytes, size);
     if (path == PATH_FOLDING_WIDE)
         clear_upper_halves();

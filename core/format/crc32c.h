@@ -6,6 +6,7 @@
 #ifndef DW_CORE_FORMAT_CRC32C_H
 #define DW_CORE_FORMAT_CRC32C_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -30,6 +31,9 @@
 
 /* Longest span for which the inline path is the faster one. */
 #define DW_CRC32C_SHORT 192u
+
+/* Are spans beyond that summed by folding, and not by the crc32 instruction all the same? */
+bool dw_crc32c_is_folding(void);
 
 /* The same from a table, byte by byte: where there is no instruction, and as the measure of the others. */
 uint32_t dw_crc32c_table(uint32_t crc, const void *bytes, size_t size);

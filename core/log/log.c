@@ -19,7 +19,7 @@ int dwal_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64
 {
     if (DW_UNLIKELY(!entry))
         return refuse_null();
-    return dw_writer_append_one(&log->writer, entry, lsn, end); /* it refuses where nothing may be written */
+    return log->writer.append_one(&log->writer, entry, lsn, end); /* it refuses where nothing may be written */
 }
 
 int dwal_try_append(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end)
@@ -58,7 +58,7 @@ int dwal_commit(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64
         return refuse_null();
     uint64_t start_ns = dw_writer_now(&log->writer);
     uint64_t record_end;
-    int result = dw_writer_append_one(&log->writer, entry, lsn, &record_end);
+    int result = log->writer.append_one(&log->writer, entry, lsn, &record_end);
     if (result < 0)
         return result;
     if (end)

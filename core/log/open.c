@@ -339,6 +339,7 @@ int dw_log_open_on(const struct dw_log_setup *setup, const struct dwal_options *
     log->disk = setup->disk;
     log->is_disk_borrowed = true; /* until the open succeeded */
     log->clock = setup->clock ? setup->clock : &dw_clock_system;
+    dw_writer_init_ways(&log->writer);
     log->is_single_stepped = setup->is_single_stepped;
     int result = dw_options_resolve(given, &log->options);
     log->is_writer = log->options.mode == DWAL_WRITE;

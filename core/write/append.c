@@ -2,9 +2,7 @@
  *
  * Called by: any number of threads, without locks. Happy path: one atomic add on the tail gives the lsn; the record's
  * checksums are made from the caller's own buffers (end to end); header, metadata and data are copied straight into the
- * ring's blocks, stepping over the tags; one atomic add per block publishes.
- * Whoever covers the first payload byte of a sector stamps its tag; of a block, writes first_record; the last payload
- * byte of a block, notes whether a record ends there.
+ * ring's blocks, stepping over the tags (core/write/pen.h); one atomic add per block publishes.
  * Failure: everything that can refuse an entry is looked at before the reservation, since that cannot be given back.
  * No ring room is a counted wait; no space in claimed volumes waits for the maker, or is DWAL_ENOSPACE when it has none.
  * An entry larger than half the ring reserves first and waits for room block by block while it copies. */
@@ -162,88 +160,6 @@ static bool put_record(struct dw_pen *pen, const struct dwal_entry *entry, const
     return true;
 }
 
-/* ---- the short way: one record of at most one piece of metadata and one of data, in one block with room --------------- */
-
-struct span {
-    const void *bytes;
-    size_t size;
-};
-
-/* What to copy and where: the next byte, the end of its sector, and what stamps the sectors after it. */
-struct nib {
-    uint8_t *at, *sector_end;
-    uint32_t tag, sector_size;
-};
-
-static inline uint32_t crc_of_span(uint32_t crc, struct span span)
-{
-    return DW_LIKELY(span.size <= DW_CRC32C_SHORT) ? dw_crc32c_short(crc, span.bytes, span.size)
-                                                   : dw_crc32c(crc, span.bytes, span.size);
-}
-
-/* Copy on, stepping over the tags and stamping them. */
-static inline void put_span(struct nib *nib, struct span span)
-{
-    const uint8_t *from = span.bytes;
-    for (;;) {
-        size_t room = (size_t)(nib->sector_end - nib->at);
-        if (DW_LIKELY(span.size <= room)) {
-            memcpy(nib->at, from, span.size);
-            nib->at += span.size;
-            return;
-        }
-        memcpy(nib->at, from, room);
-        from += room;
-        span.size -= room;
-        memcpy(nib->sector_end, &nib->tag, DW_TAG_SIZE);
-        nib->at = nib->sector_end + DW_TAG_SIZE;
-        nib->sector_end += nib->sector_size;
-    }
-}
-
-/* The record's header: in registers when the sector has room for it, which is nearly always. */
-static inline void put_header(struct nib *nib, const struct dw_identity *identity, const struct dw_record_info *info,
-                              struct span metadata, uint64_t lsn)
-{
-    struct dw_record_header header;
-    dw_record_header_encode(info, &header);
-    uint32_t crc = dw_record_crc_begin(identity, lsn, &header);
-    header.crc = dw_le32_of(metadata.size > 0 ? crc_of_span(crc, metadata) : crc);
-    if (DW_UNLIKELY(nib->sector_end - nib->at < (ptrdiff_t)sizeof header)) {
-        struct dw_record_header copy = header; /* only the copy needs an address */
-        put_span(nib, (struct span){&copy, sizeof copy});
-        return;
-    }
-    memcpy(nib->at, &header, sizeof header);
-    nib->at += sizeof header;
-}
-
-/* The same as pen_open .. pen_publish for a record of `size` bytes at payload `offset` of `block`. */
-static inline void append_in_block(struct dw_ring *ring, const struct dw_record_info *info, struct span metadata,
-                                   struct span data, uint64_t lsn, uint64_t block, uint32_t offset)
-{
-    const struct dw_geometry *g = &ring->geometry;
-    struct dw_slot *slot = dw_ring_slot(ring, block);
-    uint32_t byte = dw_byte_of_payload(g, offset);
-    uint8_t *bytes = dw_ring_block(ring, block);
-    struct nib nib = {.at = bytes + byte, .tag = slot->tag, .sector_size = g->sector_size};
-    nib.sector_end = bytes + (byte | (nib.sector_size - 1)) + 1;
-    if (offset == 0)
-        slot->first_record = 0;
-    if ((byte & (nib.sector_size - 1)) == DW_TAG_SIZE)
-        memcpy(nib.at - DW_TAG_SIZE, &nib.tag, DW_TAG_SIZE);
-    put_header(&nib, &ring->identity, info, metadata, lsn);
-    if (metadata.size > 0)
-        put_span(&nib, metadata);
-    if (DW_LIKELY(data.size > 0)) /* without data there may be no address to copy from */
-        put_span(&nib, data);
-    uint32_t size = (uint32_t)dw_record_size(info);
-    if (offset + size == g->payload_size)
-        slot->is_record_end = true;
-    /* release; pairs: BLOCK-FILLED. */
-    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD + size, memory_order_release);
-}
-
 /* Why was it not measured? */
 static DW_COLD int refuse(const struct dwal_entry *entry)
 {
@@ -289,7 +205,16 @@ static DW_COLD int append_batch(struct dw_writer *writer, const struct dwal_entr
     return 0;
 }
 
-/* The long way: over blocks and volumes, perhaps waiting for room in between. */
+static DW_NODISCARD int put_entry(struct dw_writer *writer, const struct dwal_entry *entry,
+                                  const struct dw_record_info *info, uint64_t lsn, bool is_roomy)
+{
+    struct dw_pen pen;
+    if (!dw_pen_open(&pen, writer, lsn, is_roomy) || !put_record(&pen, entry, info, lsn))
+        return dw_fail(DWAL_EFAILED, "the log stopped while an entry streamed into it: recovery will drop the entry");
+    dw_pen_publish(&pen);
+    return 0;
+}
+
 int dw_append_reserved(struct dw_writer *writer, const struct dwal_entry *entry, uint32_t data_crc, uint64_t lsn,
                        bool is_roomy)
 {
@@ -297,41 +222,7 @@ int dw_append_reserved(struct dw_writer *writer, const struct dwal_entry *entry,
     bool is_measured = sum_parts(entry->metadata, entry->metadata_count, &info.metadata_size) &&
                        sum_parts(entry->data, entry->data_count, &info.data_size);
     dw_assert(is_measured); /* it was a moment ago */
-    struct dw_pen pen;
-    if (!dw_pen_open(&pen, writer, lsn, is_roomy) || !put_record(&pen, entry, &info, lsn))
-        return dw_fail(DWAL_EFAILED, "the log stopped while an entry streamed into it: recovery will drop the entry");
-    dw_pen_publish(&pen);
-    return 0;
-}
-
-static __attribute__((noinline)) int append_parts(struct dw_writer *writer, const struct dwal_entry *entry,
-                                                  enum dw_append_flags flags, uint64_t *lsn, uint64_t *end)
-{
-    struct dw_record_info info;
-    if (!measure(entry, true, &info))
-        return refuse(entry);
-    uint64_t at;
-    bool is_roomy;
-    int result = reserve(writer, dw_record_size(&info), flags, &at, &is_roomy);
-    if (result < 0)
-        return result;
-    if (lsn)
-        *lsn = at;
-    if (end)
-        *end = at + dw_record_size(&info);
-    return dw_append_reserved(writer, entry, info.data_crc, at, is_roomy);
-}
-
-/* None or one piece, nearly always. */
-static inline bool is_span(const struct iovec *parts, int count, struct span *span)
-{
-    *span = (struct span){.bytes = ""}; /* memcpy wants a place, even for nothing */
-    if (count == 0)
-        return true;
-    if (DW_UNLIKELY(count != 1 || !parts || parts->iov_len > DWAL_PART_SIZE_MAX))
-        return false;
-    *span = (struct span){parts->iov_base, parts->iov_len};
-    return true;
+    return put_entry(writer, entry, &info, lsn, is_roomy);
 }
 
 int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
@@ -339,29 +230,17 @@ int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries,
 {
     if (DW_UNLIKELY(count != 1))
         return append_batch(writer, entries, count, flags, lsns, end);
-    struct span metadata, data;
-    if (DW_UNLIKELY(!is_span(entries->data, entries->data_count, &data) ||
-                    !is_span(entries->metadata, entries->metadata_count, &metadata)))
-        return append_parts(writer, entries, flags, lsns, end);
-    uint64_t size = DW_RECORD_HEADER_SIZE + metadata.size + data.size, lsn;
-    struct dw_record_info info = {.data_crc = crc_of_span(0, data), /* the long part, before anything is reserved */
-                                  .metadata_size = (uint32_t)metadata.size,
-                                  .data_size = (uint32_t)data.size,
-                                  .type = DW_RECORD_ENTRY,
-                                  .user = entries->user};
+    struct dw_record_info info;
+    if (!measure(entries, true, &info))
+        return refuse(entries);
+    uint64_t lsn;
     bool is_roomy;
-    int result = reserve(writer, size, flags, &lsn, &is_roomy);
+    int result = reserve(writer, dw_record_size(&info), flags, &lsn, &is_roomy);
     if (DW_UNLIKELY(result < 0))
         return result;
     if (lsns)
         *lsns = lsn;
     if (end)
-        *end = lsn + size;
-    const struct dw_geometry *g = &writer->ring.geometry;
-    uint64_t block = dw_block_of_lsn(g, lsn);
-    uint64_t offset = lsn - dw_lsn_of_block(g, block);
-    if (DW_UNLIKELY(!is_roomy || offset + size > g->payload_size))
-        return dw_append_reserved(writer, entries, info.data_crc, lsn, is_roomy);
-    append_in_block(&writer->ring, &info, metadata, data, lsn, block, (uint32_t)offset);
-    return 0;
+        *end = lsn + dw_record_size(&info);
+    return put_entry(writer, entries, &info, lsn, is_roomy);
 }

@@ -20,7 +20,7 @@ static void slot_prepare(struct dw_ring *ring, uint64_t block)
 {
     struct dw_slot *slot = dw_ring_slot(ring, block);
     slot->tag = dw_tag_of_volume(&ring->identity, dw_volume_of_block(&ring->geometry, block));
-    slot->first_record = DW_FIRST_RECORD_NONE;
+    slot->first_record = 0;
     slot->fill = ring->geometry.payload_size;
     slot->is_record_end = false;
     slot->is_marker = false;
@@ -50,7 +50,7 @@ int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const
     ring->slot_count = (uint32_t)(size / geometry->block_size);
     ring->slot_mask = ring->slot_count - 1;
     ring->sector_payload = geometry->sector_size - DW_TAG_SIZE;
-    ring->payload_limit = geometry->payload_size + DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE;
+    ring->sector_mask = geometry->sector_size - 1;
     ring->sector_reciprocal = (UINT64_C(1) << 32) / ring->sector_payload + 1;
     ring->kick_mask = ring->slot_count / 4 - 1;
     ring->bytes_size = size;
@@ -58,6 +58,8 @@ int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const
         dw_ring_destroy(ring);
         return -ENOMEM;
     }
+    for (uint32_t i = 0; i < ring->slot_count; i++)
+        ring->slots[i].bytes = ring->bytes + (size_t)i * geometry->block_size;
     for (uint64_t block = next_block; block < next_block + ring->slot_count; block++)
         slot_prepare(ring, block);
     atomic_init(&ring->tail, dw_lsn_of_block(geometry, next_block));
@@ -76,15 +78,14 @@ void dw_ring_destroy(struct dw_ring *ring)
     ring->slots = NULL;
 }
 
-/* Zero payload [offset, P) of a block and stamp the tags of the sectors whose first payload byte lies in it. */
+/* Zero payload [offset, P) of a block and stamp the tags behind its sectors; whoever filled a sector to its end has stamped
+ * the tag there. */
 static void pad_block(struct dw_ring *ring, uint64_t block, uint32_t offset)
 {
     const struct dw_geometry *g = &ring->geometry;
     uint8_t *bytes = dw_ring_block(ring, block);
     uint32_t tag = dw_ring_slot(ring, block)->tag;
     uint32_t at = dw_byte_of_payload(g, offset);
-    if (at % g->sector_size == DW_TAG_SIZE)
-        memcpy(bytes + at - DW_TAG_SIZE, &tag, DW_TAG_SIZE);
     memset(bytes + at, 0, g->block_size - at);
     for (uint32_t sector = at / g->sector_size + 1; sector < g->sector_count; sector++)
         memcpy(bytes + sector * g->sector_size, &tag, DW_TAG_SIZE);

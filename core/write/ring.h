@@ -29,8 +29,9 @@ struct dw_slot {
     /* Low 32 bits: payload bytes filled so far (P: complete). High 32 bits: records that start in the block. One add
      * publishes both. Stale reads only make the flusher look again. Reset by the role when the slot is released. */
     alignas(DW_CACHE_LINE) _Atomic uint64_t filled;
+    uint8_t *bytes;        /* of the block; never changes */
     uint32_t tag;          /* sector tag of the block that owns the slot; set when the slot is released */
-    uint32_t first_record; /* by whoever covers payload byte 0 */
+    uint32_t first_record; /* 0, a record at the start, until whoever runs on into the block says otherwise */
     uint32_t fill;         /* P, or less once the role sealed the block */
     bool is_record_end;    /* a record ends exactly at the block's end (by whoever covers the last payload byte) */
     bool is_marker;        /* by the role */
@@ -49,7 +50,7 @@ struct dw_ring {
     uint32_t slot_count;  /* a power of two */
     uint32_t slot_mask;
     uint32_t sector_payload;    /* payload bytes between two tags */
-    uint32_t payload_limit;     /* a block's payload and header, without the first tag */
+    uint32_t sector_mask;       /* bytes of a sector, minus 1 */
     uint64_t sector_reciprocal; /* q * it >> 32 == q / sector_payload, for q below a block's size */
     uint32_t kick_mask; /* appenders call the flusher when they enter a block whose number has these bits zero */
 
@@ -82,7 +83,19 @@ static inline struct dw_slot *dw_ring_slot(struct dw_ring *ring, uint64_t block)
 }
 static inline uint8_t *dw_ring_block(struct dw_ring *ring, uint64_t block)
 {
-    return ring->bytes + (block & ring->slot_mask) * ring->geometry.block_size;
+    return dw_ring_slot(ring, block)->bytes;
+}
+/* Where an lsn lies: the block, and the byte in it. On the append path: one division, one multiplication. */
+struct dw_ring_place {
+    uint64_t block;
+    uint32_t byte;
+};
+DW_INLINE struct dw_ring_place dw_ring_place_of(const struct dw_ring *ring, uint64_t lsn)
+{
+    uint64_t offset = lsn % ring->geometry.payload_size;
+    uint64_t sector = (offset + (DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE)) * ring->sector_reciprocal >> 32;
+    return (struct dw_ring_place){.block = lsn / ring->geometry.payload_size,
+                                  .byte = (uint32_t)(offset + DW_BLOCK_HEADER_SIZE + DW_TAG_SIZE * sector)};
 }
 static inline uint32_t dw_slot_filled_bytes(uint64_t filled)
 {

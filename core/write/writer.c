@@ -7,12 +7,19 @@
 #include "base/assert.h"
 #include "core/base/error.h"
 
+void dw_writer_init_ways(struct dw_writer *writer)
+{
+    writer->append_one = dw_append_quickest();
+    writer->one_pass_max = dw_crc32c_is_folding() ? DW_CRC32C_SHORT : DW_QUICK_MAX;
+}
+
 int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struct dw_geometry *geometry,
                    const struct dw_identity *identity, const struct dw_writer_options *options)
 {
     dw_assert(options->in_flight_writes >= 1 && options->in_flight_writes <= DW_IN_FLIGHT_MAX);
     dw_assert(options->write_blocks_max >= 1);
     memset(writer, 0, sizeof *writer);
+    dw_writer_init_ways(writer);
     writer->store = store;
     writer->options = *options;
     dw_durable_init(&writer->durable, geometry, options->next_block, options->durable_callback,

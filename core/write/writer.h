@@ -70,7 +70,14 @@ struct dw_writer_counts { /* relaxed: statistics only */
         markers, lone_commits, reserve_waits, publish_gaps, space_waits, stalls;
 };
 
+struct dw_writer;
+/* Append one entry, waiting for room where there is none. `lsn`, `end` may be NULL. */
+typedef int dw_append_one_fn(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end);
+
 struct dw_writer {
+    /* Set before any thread starts. Of a log that is open for reading too: it refuses. */
+    dw_append_one_fn *append_one;
+    size_t one_pass_max; /* longest data that is copied and summed in one pass */
     struct dw_ring ring;
     struct dw_durable durable;
     struct dw_store *store;
@@ -95,31 +102,18 @@ struct dw_writer {
 DW_NODISCARD int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struct dw_geometry *geometry,
                                 const struct dw_identity *identity, const struct dw_writer_options *options);
 void dw_writer_destroy(struct dw_writer *writer);
+/* All that a log that is open for reading has of a writer, zeros otherwise: the ways of an append, which refuse it. */
+void dw_writer_init_ways(struct dw_writer *writer);
 
 /* ---- appenders (core/write/append.c) ---- */
 enum dw_append_flags { DW_APPEND_WAIT = 0, DW_APPEND_NO_WAIT = 1 };
 /* Append `count` entries under one reservation; all but the last carry DW_RECORD_MORE. `lsns` may be NULL. */
 DW_NODISCARD int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
                                   enum dw_append_flags flags, uint64_t *lsns, uint64_t *end);
-/* The shortest ways (core/write/quick.c): one piece of data of at most DW_CRC32C_SHORT, or DW_QUICK_MAX bytes, no metadata. */
-DW_NODISCARD int dw_append_short(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn,
-                                 uint64_t *end);
-DW_NODISCARD int dw_append_longer(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn,
-                                  uint64_t *end);
 /* Longest data for which a record meets one tag at most, whatever the sector size. */
 #define DW_QUICK_MAX (512 - DW_TAG_SIZE - DW_RECORD_HEADER_SIZE)
-/* One entry by the shortest way there is, waiting for room where there is none. */
-DW_NODISCARD static inline int dw_writer_append_one(struct dw_writer *writer, const struct dwal_entry *entry,
-                                                    uint64_t *lsn, uint64_t *end)
-{
-    if (DW_LIKELY(entry->metadata_count == 0 && entry->data_count == 1 && entry->data != NULL)) {
-        if (DW_LIKELY(entry->data->iov_len <= DW_CRC32C_SHORT))
-            return dw_append_short(writer, entry, lsn, end);
-        if (entry->data->iov_len <= DW_QUICK_MAX)
-            return dw_append_longer(writer, entry, lsn, end);
-    }
-    return dw_writer_append(writer, entry, 1, DW_APPEND_WAIT, lsn, end);
-}
+/* The shortest way of one entry that this processor has (core/write/quick.c); it waits for room where there is none. */
+dw_append_one_fn *dw_append_quickest(void);
 
 /* ---- durability (core/write/flush.c) ---- */
 /* Raise `want` and wake the flusher if nobody holds the role. */

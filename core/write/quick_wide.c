@@ -1,0 +1,24 @@
+/* quick_wide.c - the shortest way of an append (quick_code.h) for x86 processors with AVX2 and BMI2, for which this file alone is
+ * compiled. Elsewhere there is none.
+ *
+ * Called by: quick.c, after it looked at the processor. */
+#include "core/write/quick_code.h"
+
+#if defined(__AVX2__)
+__attribute__((no_stack_protector)) static int append_wide(struct dw_writer *writer, const struct dwal_entry *entry,
+                                                           uint64_t *lsn, uint64_t *end)
+{
+    return append_quick(writer, entry, lsn, end);
+}
+
+dw_append_one_fn *dw_append_wide(void)
+{
+    return append_wide;
+}
+#else
+/* What is not used otherwise. */
+dw_append_one_fn *dw_append_wide(void)
+{
+    return NULL;
+}
+#endif
