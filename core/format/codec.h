@@ -122,14 +122,32 @@ static inline uint32_t dw_record_crc_begin(const struct dw_identity *identity, u
     return dw_crc32c_words(identity->record_seed, lsn, words[0], words[1]);
 }
 
-/* All 20 bytes of the header of an entry without metadata, written at `to`: the same as the two above, in registers. */
+/* All 20 bytes of the header of an entry without metadata, written at `to`: the same as the two above, in registers. In two
+ * halves, for who has the checksum of the data last. */
+struct dw_record_head {
+    uint64_t crc, sizes;
+};
+static inline struct dw_record_head dw_record_head_begin(uint8_t *to, const struct dw_identity *identity, uint64_t lsn,
+                                                         uint64_t data_size, uint16_t user)
+{
+    struct dw_record_head head = {
+        .crc = dw_crc32c_word((uint32_t)~identity->record_seed, lsn),
+        .sizes = data_size | (uint64_t)DW_RECORD_ENTRY << 32 | (uint64_t)user << 48,
+    };
+    memcpy(to + offsetof(struct dw_record_header, data_size), &head.sizes, sizeof head.sizes);
+    return head;
+}
+static inline void dw_record_head_end(uint8_t *to, struct dw_record_head head, uint32_t data_crc)
+{
+    uint64_t word = data_crc; /* and the size of the metadata: 0 */
+    uint32_t crc = ~(uint32_t)dw_crc32c_word(dw_crc32c_word(head.crc, word), head.sizes);
+    memcpy(to, &crc, sizeof crc);
+    memcpy(to + sizeof crc, &word, sizeof word);
+}
 static inline void dw_record_header_put(uint8_t *to, const struct dw_identity *identity, uint64_t lsn,
                                         uint32_t data_crc, uint32_t data_size, uint16_t user)
 {
-    uint64_t words[2] = {data_crc, data_size | (uint64_t)DW_RECORD_ENTRY << 32 | (uint64_t)user << 48};
-    uint32_t crc = dw_crc32c_words(identity->record_seed, lsn, words[0], words[1]);
-    memcpy(to, &crc, sizeof crc);
-    memcpy(to + sizeof crc, words, sizeof words);
+    dw_record_head_end(to, dw_record_head_begin(to, identity, lsn, data_size, user), data_crc);
 }
 
 /* ---- volume header ---- */

@@ -51,7 +51,8 @@ DW_COLD static int choose_long_path(void)
 }
 
 /* ISA-L takes a writable pointer that it does not write to, an int, and a register that is not inverted. */
-static uint32_t crc_by_folding(uint32_t crc, const unsigned char *at, size_t size)
+__attribute__((noinline)) static uint32_t crc_by_folding(uint32_t crc, const unsigned char *at, size_t size,
+                                                         bool is_wide)
 {
     const size_t piece_max = (size_t)1 << 30;
     crc = ~crc;
@@ -61,6 +62,8 @@ static uint32_t crc_by_folding(uint32_t crc, const unsigned char *at, size_t siz
         at += piece;
         size -= piece;
     }
+    if (is_wide)
+        clear_upper_halves();
     return ~crc;
 }
 
@@ -76,7 +79,7 @@ bool dw_crc32c_is_folding(void)
 }
 
 /* 256 bytes a turn, for long spans where folding is not wanted. */
-static uint32_t crc_by_instruction(uint32_t start, const unsigned char *at, size_t size)
+__attribute__((noinline)) static uint32_t crc_by_instruction(uint32_t start, const unsigned char *at, size_t size)
 {
 #if DW_CRC32C_INSTRUCTION
     uint64_t crc = (uint32_t)~start;
@@ -98,10 +101,7 @@ uint32_t dw_crc32c(uint32_t crc, const void *bytes, size_t size)
     int path = get_long_path();
     if (path == PATH_INSTRUCTION)
         return crc_by_instruction(crc, bytes, size);
-    crc = crc_by_folding(crc, bytes, size);
-    if (path == PATH_FOLDING_WIDE)
-        clear_upper_halves();
-    return crc;
+    return crc_by_folding(crc, bytes, size, path == PATH_FOLDING_WIDE);
 }
 
 /* The effect of one byte, for the reflected polynomial 0x82f63b78. */

@@ -72,12 +72,21 @@ DW_INLINE uint32_t dw_crc32c_short(uint32_t start, const void *bytes, size_t siz
     }
     return ~last;
 }
+/* Of one little-endian word, from and to the register that is not inverted. */
+DW_INLINE uint64_t dw_crc32c_word(uint64_t crc, uint64_t word)
+{
+    return DW_CRC32C_8(crc, word);
+}
 /* Of three little-endian words. */
 DW_INLINE uint32_t dw_crc32c_words(uint32_t crc, uint64_t a, uint64_t b, uint64_t c)
 {
     return ~(uint32_t)DW_CRC32C_8(DW_CRC32C_8(DW_CRC32C_8((uint32_t)~crc, a), b), c);
 }
 #else
+DW_INLINE uint64_t dw_crc32c_word(uint64_t crc, uint64_t word)
+{
+    return (uint32_t)~dw_crc32c_table(~(uint32_t)crc, &word, sizeof word);
+}
 DW_INLINE uint32_t dw_crc32c_words(uint32_t crc, uint64_t a, uint64_t b, uint64_t c)
 {
     const uint64_t words[3] = {a, b, c};

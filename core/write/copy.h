@@ -43,23 +43,57 @@ DW_INLINE void dw_copy_few(uint8_t *to, const uint8_t *from, size_t size)
     }
 }
 
-/* Any number, best for some hundreds. */
-DW_INLINE void dw_copy(uint8_t *to, const uint8_t *from, size_t size)
+/* At most 512 bytes: as many whole steps as fit by a jump into straight code, and the last 32 bytes once more. */
+DW_INLINE void dw_copy_short(uint8_t *to, const uint8_t *from, size_t size)
 {
-    if (size < 32) {
+#define COPY_STEP(n)                                                                                                   \
+    case n:                                                                                                            \
+        dw_copy_32(to - 32 * n, from - 32 * n);                                                                        \
+        __attribute__((fallthrough))
+    if (DW_UNLIKELY(size < 32)) {
         dw_copy_few(to, from, size);
         return;
     }
-    uint8_t *last = to + size - 32;
-    const uint8_t *last_from = from + size - 32;
-    for (; to + 96 < last; to += 128, from += 128) {
-#pragma GCC unroll 4
-        for (unsigned at = 0; at < 128; at += 32)
+    size_t last = size - 32;
+    size_t steps = (size - 1) / 32;
+    uint8_t *last_to = to + last;
+    const uint8_t *last_from = from + last;
+    to += steps * 32;
+    from += steps * 32;
+    switch (steps) {
+        COPY_STEP(15);
+        COPY_STEP(14);
+        COPY_STEP(13);
+        COPY_STEP(12);
+        COPY_STEP(11);
+        COPY_STEP(10);
+        COPY_STEP(9);
+        COPY_STEP(8);
+        COPY_STEP(7);
+        COPY_STEP(6);
+        COPY_STEP(5);
+        COPY_STEP(4);
+        COPY_STEP(3);
+        COPY_STEP(2);
+        COPY_STEP(1);
+    case 0:
+        dw_copy_32(last_to, last_from);
+        break;
+    default:
+        __builtin_unreachable();
+    }
+#undef COPY_STEP
+}
+
+/* Any number. */
+DW_INLINE void dw_copy(uint8_t *to, const uint8_t *from, size_t size)
+{
+    for (; DW_UNLIKELY(size > 512); size -= 512, to += 512, from += 512) {
+#pragma GCC unroll 16
+        for (unsigned at = 0; at < 512; at += 32)
             dw_copy_32(to + at, from + at);
     }
-    for (; to < last; to += 32, from += 32)
-        dw_copy_32(to, from);
-    dw_copy_32(last, last_from);
+    dw_copy_short(to, from, size);
 }
 
 /* The whole payload of a sector of 512 bytes. */
@@ -70,6 +104,32 @@ DW_INLINE void dw_copy_sector(uint8_t *to, const uint8_t *from)
     for (unsigned at = 0; at < DW_COPY_SECTOR - 32; at += 32)
         dw_copy_32(to + at, from + at);
     dw_copy_32(to + DW_COPY_SECTOR - 32, from + DW_COPY_SECTOR - 32);
+}
+
+/* Copy to `at` in one block, stepping over the tags and stamping them; one right behind the last byte is the caller's. Blocks are
+ * aligned to their sectors in memory too. Returns where it ended. Out of line: it needs no memory but what it copies. */
+__attribute__((noinline, unused)) static uint8_t *dw_copy_over_tags(uint8_t *at, const uint8_t *from, size_t size,
+                                                                    uint32_t tag, size_t sector_mask)
+{
+    size_t room = (~(uintptr_t)at & sector_mask) + 1;
+    if (size > room) {
+        do {
+            dw_copy(at, from, room);
+            memcpy(at + room, &tag, sizeof tag);
+            at += room + sizeof tag;
+            from += room;
+            size -= room;
+            room = sector_mask + 1 - sizeof tag;
+        } while (size > room && room != DW_COPY_SECTOR);
+        for (; size > room; size -= DW_COPY_SECTOR) {
+            dw_copy_sector(at, from);
+            memcpy(at + DW_COPY_SECTOR, &tag, sizeof tag);
+            at += DW_COPY_SECTOR + sizeof tag;
+            from += DW_COPY_SECTOR;
+        }
+    }
+    dw_copy(at, from, size);
+    return at + size;
 }
 
 #if DW_CRC32C_INSTRUCTION
@@ -98,30 +158,46 @@ DW_INLINE uint32_t dw_copy_few_with_crc(uint8_t *to, const uint8_t *from, size_t
 }
 #endif
 
-/* Copy and checksum, from the start value 0, in one pass. */
+/* Copy and checksum at most 511 bytes, from the start value 0, in one pass: a jump into straight code, then what is no whole step. */
 DW_INLINE uint32_t dw_copy_with_crc(uint8_t *to, const uint8_t *from, size_t size)
 {
 #if DW_CRC32C_INSTRUCTION
+#define SUM_STEP(n)                                                                                                    \
+    case n:                                                                                                            \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * n));                                                         \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * n + 8));                                                     \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * n + 16));                                                    \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * n + 24));                                                    \
+        dw_copy_32(to - 32 * n, from - 32 * n);                                                                        \
+        __attribute__((fallthrough))
     uint64_t crc = UINT32_MAX;
-    size_t done = 0;
-    for (size_t stop = size & ~(size_t)63; done != stop; done += 64) {
-#pragma GCC unroll 8
-        for (unsigned at = 0; at < 64; at += 8)
-            crc = DW_CRC32C_8(crc, dw_crc32c_load(from + done + at));
-        dw_copy_32(to + done, from + done);
-        dw_copy_32(to + done + 32, from + done + 32);
+    __asm__("" : "+r"(crc)); /* or else each step starts with code of its own for a crc that is known */
+    size_t whole = size & ~(size_t)31;
+    from += whole;
+    to += whole;
+    switch (size / 32) {
+        SUM_STEP(15);
+        SUM_STEP(14);
+        SUM_STEP(13);
+        SUM_STEP(12);
+        SUM_STEP(11);
+        SUM_STEP(10);
+        SUM_STEP(9);
+        SUM_STEP(8);
+        SUM_STEP(7);
+        SUM_STEP(6);
+        SUM_STEP(5);
+        SUM_STEP(4);
+        SUM_STEP(3);
+        SUM_STEP(2);
+        SUM_STEP(1);
+    case 0:
+        break;
+    default:
+        __builtin_unreachable();
     }
-    from += done;
-    to += done;
-    if (size & 32) {
-#pragma GCC unroll 4
-        for (unsigned at = 0; at < 32; at += 8)
-            crc = DW_CRC32C_8(crc, dw_crc32c_load(from + at));
-        dw_copy_32(to, from);
-        from += 32;
-        to += 32;
-    }
-    if ((size & 31) != 0)
+#undef SUM_STEP
+    if (size != whole)
         crc = dw_copy_few_with_crc(to, from, size & 31, crc);
     return ~(uint32_t)crc;
 #else

@@ -44,7 +44,7 @@ bool dw_pen_next_block(struct dw_pen *pen, size_t size)
     uint64_t block = pen->block + 1;
     if (!pen->is_roomy && !dw_pen_wait_for_room(pen->writer, block))
         return false;
-    dw_pen_stand(pen, block, DW_BLOCK_HEADER_SIZE);
+    dw_pen_stand(pen, block, DW_BLOCK_HEADER_SIZE, ring->geometry.payload_size);
     pen->slot->first_record = left < ring->geometry.payload_size ? (uint32_t)left : DW_FIRST_RECORD_NONE;
     if ((block & ring->kick_mask) == 0) /* a quarter of the ring was filled: let the flusher go on beside us */
         dw_writer_flush(pen->writer, dw_lsn_of_block(&ring->geometry, block));

@@ -17,9 +17,8 @@
 
 struct dw_pen {
     struct dw_writer *writer;
-    uint8_t *at;         /* next byte to write; the end of the block when that is full */
-    uint8_t *sector_end; /* end of the sector that `at` is in */
-    uint8_t *block_end;
+    uint8_t *at; /* next byte to write; of no meaning when the block is full */
+    size_t room; /* payload bytes from there to the block's end */
     struct dw_slot *slot;
     uint64_t block;
     uint64_t unpublished; /* what to add to slot->filled */
@@ -32,16 +31,13 @@ DW_NODISCARD bool dw_pen_wait_for_room(struct dw_writer *writer, uint64_t block)
 /* Publish the block that is full, all but `size` bytes that were counted already, and go on at the start of the next. */
 DW_NODISCARD bool dw_pen_next_block(struct dw_pen *pen, size_t size);
 
-/* Stand at byte `byte` of `block`. */
-DW_INLINE void dw_pen_stand(struct dw_pen *pen, uint64_t block, uint32_t byte)
+/* Stand at byte `byte` of `block`, in front of its last `room` payload bytes. */
+DW_INLINE void dw_pen_stand(struct dw_pen *pen, uint64_t block, size_t byte, size_t room)
 {
-    struct dw_ring *ring = &pen->writer->ring;
-    struct dw_slot *slot = dw_ring_slot(ring, block);
+    pen->slot = dw_ring_slot(&pen->writer->ring, block);
     pen->block = block;
-    pen->slot = slot;
-    pen->at = slot->bytes + byte;
-    pen->sector_end = slot->bytes + (byte | ring->sector_mask) + 1;
-    pen->block_end = slot->bytes + ring->geometry.block_size;
+    pen->at = pen->slot->bytes + byte;
+    pen->room = room;
 }
 
 /* Stand at `lsn`. is_roomy: all blocks of the reservation are known to have room. */
@@ -54,14 +50,14 @@ DW_NODISCARD DW_INLINE bool dw_pen_open(struct dw_pen *pen, struct dw_writer *wr
     pen->is_roomy = is_roomy;
     if (DW_UNLIKELY(!is_roomy) && !dw_pen_wait_for_room(writer, place.block))
         return false;
-    dw_pen_stand(pen, place.block, place.byte);
+    dw_pen_stand(pen, place.block, place.byte, place.room);
     return true;
 }
 
 /* A record of `size` bytes starts here. */
 DW_NODISCARD DW_INLINE bool dw_pen_begin_record(struct dw_pen *pen, uint64_t size)
 {
-    if (DW_UNLIKELY(pen->at == pen->block_end) && !dw_pen_next_block(pen, 0))
+    if (DW_UNLIKELY(pen->room == 0) && !dw_pen_next_block(pen, 0))
         return false;
     pen->record_left = size;
     pen->unpublished += DW_SLOT_RECORD;
@@ -71,42 +67,32 @@ DW_NODISCARD DW_INLINE bool dw_pen_begin_record(struct dw_pen *pen, uint64_t siz
 DW_NODISCARD DW_INLINE bool dw_pen_put(struct dw_pen *pen, const void *source, size_t size)
 {
     const uint8_t *from = source;
-    uint8_t *at = pen->at;
-    size_t room = (size_t)(pen->sector_end - at);
+    size_t sector_mask = pen->writer->ring.sector_mask;
     pen->unpublished += size;
     pen->record_left -= size;
-    while (size >= room) { /* so the sector gets full */
-        if (room == DW_COPY_SECTOR)
-            dw_copy_sector(at, from);
-        else
-            dw_copy(at, from, room);
-        at += room;
-        from += room;
-        size -= room;
-        if (at != pen->block_end) {
-            memcpy(at, &pen->slot->tag, DW_TAG_SIZE);
-            at += DW_TAG_SIZE;
-            room = pen->writer->ring.sector_payload;
-        } else if (size == 0) {
-            pen->at = pen->sector_end = at;
+    while (size >= pen->room) { /* so the block gets full */
+        (void)dw_copy_over_tags(pen->at, from, pen->room, pen->slot->tag, sector_mask);
+        from += pen->room;
+        size -= pen->room;
+        pen->room = 0;
+        if (size == 0)
             return true;
-        } else {
-            if (!dw_pen_next_block(pen, size))
-                return false;
-            at = pen->at;
-            room = (size_t)(pen->sector_end - at);
-        }
+        if (!dw_pen_next_block(pen, size))
+            return false;
     }
-    dw_copy(at, from, size);
-    pen->at = at + size;
-    pen->sector_end = at + room;
+    pen->at = dw_copy_over_tags(pen->at, from, size, pen->slot->tag, sector_mask);
+    pen->room -= size;
+    if (((uintptr_t)pen->at & sector_mask) == 0) {
+        memcpy(pen->at, &pen->slot->tag, DW_TAG_SIZE);
+        pen->at += DW_TAG_SIZE;
+    }
     return true;
 }
 
 DW_INLINE void dw_pen_end_record(struct dw_pen *pen)
 {
     dw_debug_assert(pen->record_left == 0);
-    if (pen->at == pen->block_end)
+    if (pen->room == 0)
         pen->slot->is_record_end = true;
 }
 

@@ -58,6 +58,7 @@ int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const
         dw_ring_destroy(ring);
         return -ENOMEM;
     }
+    dw_assert(((uintptr_t)ring->bytes & ring->sector_mask) == 0);
     for (uint32_t i = 0; i < ring->slot_count; i++)
         ring->slots[i].bytes = ring->bytes + (size_t)i * geometry->block_size;
     for (uint64_t block = next_block; block < next_block + ring->slot_count; block++)

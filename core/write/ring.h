@@ -50,7 +50,7 @@ struct dw_ring {
     uint32_t slot_count;  /* a power of two */
     uint32_t slot_mask;
     uint32_t sector_payload;    /* payload bytes between two tags */
-    uint32_t sector_mask;       /* bytes of a sector, minus 1 */
+    size_t sector_mask;         /* bytes of a sector, minus 1 */
     uint64_t sector_reciprocal; /* q * it >> 32 == q / sector_payload, for q below a block's size */
     uint32_t kick_mask; /* appenders call the flusher when they enter a block whose number has these bits zero */
 
@@ -85,17 +85,18 @@ static inline uint8_t *dw_ring_block(struct dw_ring *ring, uint64_t block)
 {
     return dw_ring_slot(ring, block)->bytes;
 }
-/* Where an lsn lies: the block, and the byte in it. On the append path: one division, one multiplication. */
+/* Where an lsn lies: the block, the byte in it, the payload bytes from there to the block's end. On the append path: one division, one multiplication. */
 struct dw_ring_place {
     uint64_t block;
-    uint32_t byte;
+    size_t byte, room;
 };
 DW_INLINE struct dw_ring_place dw_ring_place_of(const struct dw_ring *ring, uint64_t lsn)
 {
     uint64_t offset = lsn % ring->geometry.payload_size;
     uint64_t sector = (offset + (DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE)) * ring->sector_reciprocal >> 32;
     return (struct dw_ring_place){.block = lsn / ring->geometry.payload_size,
-                                  .byte = (uint32_t)(offset + DW_BLOCK_HEADER_SIZE + DW_TAG_SIZE * sector)};
+                                  .byte = offset + DW_BLOCK_HEADER_SIZE + DW_TAG_SIZE * sector,
+                                  .room = ring->geometry.payload_size - offset};
 }
 static inline uint32_t dw_slot_filled_bytes(uint64_t filled)
 {
