@@ -82,25 +82,34 @@ static int create_in(const char *path, const struct dwal_options *given)
 }
 
 /* A wrong path is the caller's affair, not the device's. */
+static int refuse_path(const char *path, int why, const char *obstacle)
+{
+    (void)dw_fail(DWAL_EARGUMENT, "%s %s", path, obstacle);
+    struct dwal_error error = *dwal_last_error();
+    error.system_code = why;
+    return dwal_set_error(&error);
+}
+
 static int make_directory(const char *path, bool *is_new)
 {
     struct stat facts;
     *is_new = mkdir(path, 0700) == 0;
     if (*is_new)
         return 0;
-    switch (errno) {
+    int why = errno;
+    switch (why) {
     case EEXIST:
         if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))
             return 0;
-        return dw_fail(DWAL_EARGUMENT, "%s %s", path, dw_path_obstacle(path));
+        return refuse_path(path, why, dw_path_obstacle(path));
     case ENOENT:
-        return dw_fail(DWAL_EARGUMENT, "directory %s cannot be made: the one above it does not exist", path);
+        return refuse_path(path, why, "cannot be made: the one above it does not exist");
     case ENOTDIR:
     case ELOOP:
     case ENAMETOOLONG:
-        return dw_fail(DWAL_EARGUMENT, "%s %s", path, dw_path_obstacle(path));
+        return refuse_path(path, why, dw_path_obstacle(path));
     default:
-        return dw_fail_system(-errno, "making directory %s failed", path);
+        return dw_fail_system(-why, "making directory %s failed", path);
     }
 }
 
