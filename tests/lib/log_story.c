@@ -58,7 +58,7 @@ void dw_story_fill(uint32_t seed, void *bytes)
 static uint64_t tick(void *context)
 {
     struct dw_story *story = context;
-    story->now_ns += 2000000;
+    story->now_ns += 500000;
     return story->now_ns;
 }
 
