@@ -47,8 +47,8 @@ DW_INLINE void dw_copy_few(uint8_t *to, const uint8_t *from, size_t size)
 DW_INLINE void dw_copy_short(uint8_t *to, const uint8_t *from, size_t size)
 {
 #define COPY_STEP(n)                                                                                                   \
-    case n:                                                                                                            \
-        dw_copy_32(to - 32 * n, from - 32 * n);                                                                        \
+    case (n):                                                                                                          \
+        dw_copy_32(to - 32 * (n), from - 32 * (n));                                                                    \
         __attribute__((fallthrough))
     if (DW_UNLIKELY(size < 32)) {
         dw_copy_few(to, from, size);
@@ -163,12 +163,12 @@ DW_INLINE uint32_t dw_copy_with_crc(uint8_t *to, const uint8_t *from, size_t siz
 {
 #if DW_CRC32C_INSTRUCTION
 #define SUM_STEP(n)                                                                                                    \
-    case n:                                                                                                            \
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * n));                                                         \
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * n + 8));                                                     \
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * n + 16));                                                    \
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * n + 24));                                                    \
-        dw_copy_32(to - 32 * n, from - 32 * n);                                                                        \
+    case (n):                                                                                                          \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * (n)));                                                       \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * (n) + 8));                                                   \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * (n) + 16));                                                  \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * (n) + 24));                                                  \
+        dw_copy_32(to - 32 * (n), from - 32 * (n));                                                                    \
         __attribute__((fallthrough))
     uint64_t crc = UINT32_MAX;
     __asm__("" : "+r"(crc)); /* or else each step starts with code of its own for a crc that is known */

@@ -9,12 +9,10 @@
 
 #include <stdbool.h>
 #include <unistd.h>
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 
 #include "core/format/crc32c.h"
 #include "tests/format/sample.h"
+#include "tests/lib/vector.h"
 
 static uint32_t crc_bit_by_bit(uint32_t crc, const uint8_t *bytes, size_t size)
 {
@@ -131,21 +129,6 @@ static void crc32c_of_more_than_two_gibibytes(void **state)
 }
 
 #if defined(__x86_64__)
-enum { UPPER_HALVES = 1 << 2, UPPER_OF_ZMM = 1 << 6 };
-
-/* Which parts of the vector registers hold something; false: this processor does not tell. */
-static bool vector_parts_in_use(unsigned *parts)
-{
-    unsigned a = 0, b = 0, c = 0, d = 0, low = 0;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 27)) || !(c & (1u << 28))) /* OSXSAVE, AVX */
-        return false;
-    if (!__get_cpuid_count(13, 1, &a, &b, &c, &d) || !(a & (1u << 2))) /* XGETBV with ECX = 1 */
-        return false;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(d) : "c"(1));
-    *parts = low;
-    return true;
-}
-
 static void use_upper_halves(void) /* not for target("avx"): the compiler would clear them at the end */
 {
     __asm__ volatile("vpcmpeqd %%xmm0, %%xmm0, %%xmm0\n\tvinsertf128 $1, %%xmm0, %%ymm0, %%ymm0" ::: "xmm0");
@@ -157,20 +140,20 @@ static void crc32c_leaves_no_upper_halves_in_use(void **state)
     (void)state;
     static uint8_t bytes[4096];
     unsigned before = 0, after = 0;
-    if (!vector_parts_in_use(&before)) {
+    if (!dw_vector_parts_in_use(&before)) {
         print_message("this processor does not tell which registers are in use\n");
         skip();
     }
     use_upper_halves();
-    (void)vector_parts_in_use(&before);
-    if (!(before & UPPER_HALVES) || getenv("DWAL_CRC") != NULL) {
+    (void)dw_vector_parts_in_use(&before);
+    if (!(before & DW_VECTOR_UPPER_HALVES) || getenv("DWAL_CRC") != NULL) {
         print_message("nothing is wide here: another crc, or valgrind\n");
         skip(); /* valgrind and the like; nothing is wide there */
     }
     uint32_t crc = dw_crc32c(0, bytes, sizeof bytes);
-    (void)vector_parts_in_use(&after);
+    (void)dw_vector_parts_in_use(&after);
     assert_int_equal(crc, dw_crc32c_table(0, bytes, sizeof bytes));
-    assert_int_equal(after & (UPPER_HALVES | UPPER_OF_ZMM), 0);
+    assert_int_equal(after & (DW_VECTOR_UPPER_HALVES | DW_VECTOR_UPPER_OF_ZMM), 0);
 }
 #endif
 

@@ -85,7 +85,7 @@ struct totals {
 static uint64_t play(const struct dw_layer_kind *kind, bool is_base, uint64_t at, bool is_sticky, struct totals *totals)
 {
     struct dw_disk *disk;
-    uint64_t bytes = dw_alloc_bytes(), count = dw_alloc_count();
+    uint64_t bytes = dw_alloc_bytes();
     snprintf(dw_layer_context, sizeof dw_layer_context, "%s, allocation %llu of the %s fails %s", kind->name,
              (unsigned long long)at, is_base ? "base" : "layer", is_sticky ? "for good" : "once");
     alarm(HANG_SECONDS);
@@ -96,7 +96,7 @@ static uint64_t play(const struct dw_layer_kind *kind, bool is_base, uint64_t at
     layer_count = 0;
     layer_fail_at = is_base ? 0 : at;
     is_layer_sticky = is_sticky;
-    count = dw_alloc_count();
+    uint64_t count = dw_alloc_count();
     if (is_base)
         dw_alloc_fail_at(at, is_sticky);
     kind->play(story);

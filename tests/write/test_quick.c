@@ -1,9 +1,6 @@
 /* test_quick.c - the shortest ways of an append: whatever tag or block's end lies in a record's way, it reads back. */
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
 #include "core/write/append.h"
+#include "tests/lib/vector.h"
 #include "tests/write/writer_kit.h"
 
 static uint64_t next_random(uint64_t *state)
@@ -176,19 +173,6 @@ static void many_threads_by_the_shortest_way_lose_nothing(void **state)
     tear_down();
 }
 
-#if defined(__x86_64__)
-/* Which parts of the vector registers hold something: bit 2, the upper halves. False: this processor does not tell. */
-static bool vector_parts_in_use(unsigned *parts)
-{
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 27)) || !(c & (1u << 28))) /* OSXSAVE, AVX */
-        return false;
-    if (!__get_cpuid_count(13, 1, &a, &b, &c, &d) || !(a & (1u << 2))) /* XGETBV with ECX = 1 */
-        return false;
-    __asm__ volatile("xgetbv" : "=a"(*parts), "=d"(d) : "c"(1));
-    return true;
-}
-
 /* As for the checksum: a thread that sleeps in the kernel with wide registers in use is slow to wake. */
 static void append_leaves_no_upper_halves_in_use(void **state)
 {
@@ -196,22 +180,22 @@ static void append_leaves_no_upper_halves_in_use(void **state)
     unsigned parts = 0;
     uint64_t end = 0;
     set_up_with_space(512, 1 << 20, 60, 64);
-    bool is_told = vector_parts_in_use(&parts) && !(parts & 4); /* nothing else has left them in use */
+    bool is_told =
+        dw_vector_parts_in_use(&parts) && !(parts & DW_VECTOR_UPPER_HALVES); /* nothing else has left them in use */
     static uint8_t bytes[3000];
     for (size_t size = 0; is_told && size < sizeof bytes; size += 29) {
         struct iovec part = {bytes, size};
         struct dwal_entry entry = {.data = &part, .data_count = 1};
         int result = dw_append_quickest()(writer, &entry, NULL, &end);
-        (void)vector_parts_in_use(&parts);
+        (void)dw_vector_parts_in_use(&parts);
         assert_int_equal(result, 0);
-        assert_int_equal(parts & 4, 0);
+        assert_int_equal(parts & DW_VECTOR_UPPER_HALVES, 0);
     }
     assert_int_equal(dw_writer_sync(writer, end, UINT64_MAX), 0);
     tear_down();
     if (!is_told)
         skip();
 }
-#endif
 
 int main(void)
 {
@@ -220,9 +204,7 @@ int main(void)
         cmocka_unit_test(this_processor_writes_records_over_tags_and_blocks),
         cmocka_unit_test(record_that_ends_with_a_volume_is_no_spill),
         cmocka_unit_test(many_threads_by_the_shortest_way_lose_nothing),
-#if defined(__x86_64__)
         cmocka_unit_test(append_leaves_no_upper_halves_in_use),
-#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
