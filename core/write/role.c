@@ -162,6 +162,7 @@ int dw_writer_sync(struct dw_writer *writer, uint64_t end, uint64_t timeout_ns)
 
 struct marker_timer {
     uint64_t seen_block; /* durable block at the last look */
+    uint64_t seen_space; /* end of the claimed space when a marker was last tried: without room there is none */
     uint32_t backoff;    /* the log is busy without us: look less often */
 };
 
@@ -187,6 +188,7 @@ static void marker_tick(struct dw_writer *writer, struct marker_timer *timer)
     timer->backoff = 1;
     if (!dw_flush_try_role(writer))
         return;
+    timer->seen_space = dw_store_space(writer->store);
     dw_flush_marker(writer);
     timer->seen_block = dw_durable_block(&writer->durable);
     dw_flush_release_role(writer);
@@ -194,12 +196,14 @@ static void marker_tick(struct dw_writer *writer, struct marker_timer *timer)
     atomic_store_explicit(&writer->is_parked, 1, memory_order_seq_cst);
 }
 
-/* Parked, and nobody committed between the last look and the flag? */
+/* Parked, and between the last look and the flag nobody committed, and no room came for the marker that found none? Called
+ * behind dw_event_prepare: what comes later calls. */
 static bool stays_parked(struct dw_writer *writer, const struct marker_timer *timer)
 {
     if (atomic_load_explicit(&writer->is_parked, memory_order_relaxed) == 0)
         return false;
-    if (atomic_load_explicit(&writer->durable.block, memory_order_seq_cst) == timer->seen_block) /* pairs: PARKED */
+    if (atomic_load_explicit(&writer->durable.block, memory_order_seq_cst) == timer->seen_block && /* pairs: PARKED */
+        dw_store_space(writer->store) == timer->seen_space)
         return true;
     atomic_store_explicit(&writer->is_parked, 0, memory_order_relaxed);
     return false;

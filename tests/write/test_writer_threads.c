@@ -36,6 +36,27 @@ static void recent_blocks_come_from_the_ring_until_overwritten(void **state)
     tear_down();
 }
 
+/* The flusher looks, finds no room for the marker, and before it parks the next volume is claimed: nobody calls it then. */
+static void marker_comes_when_room_for_it_does(void **state)
+{
+    (void)state;
+    set_up(512, 1 << 18, 3, 64, true);
+    fake.claims_on_demand = false;
+    uint64_t lsn, end = 0;
+    for (uint64_t i = 0; i < 2 * fake.geometry.data_blocks; i++) {
+        assert_int_equal(append(i, 0, 3000, &lsn, &end), 0);
+        assert_int_equal(dw_writer_sync(writer, end, UINT64_MAX), 0);
+    }
+    fake.claims_behind_a_look = true;
+    writer->options.marker_delay_ns = 1000000;
+    has_flusher = true;
+    assert_int_equal(pthread_create(&flusher, NULL, run_flusher, writer), 0);
+    for (int i = 0; i < 10000 && atomic_load(&writer->counts.markers) == 0; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(&writer->counts.markers), 1);
+    tear_down();
+}
+
 /* ---- many threads -------------------------------------------------------------------------------------------------------------- */
 
 #define THREADS 6
@@ -95,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marker_is_written_once_on_an_idle_log),
+        cmocka_unit_test(marker_comes_when_room_for_it_does),
         cmocka_unit_test(recent_blocks_come_from_the_ring_until_overwritten),
         cmocka_unit_test(many_threads_lose_nothing_and_keep_their_own_order),
     };

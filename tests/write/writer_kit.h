@@ -35,6 +35,7 @@ static struct fake {
     _Atomic uint32_t head, claimed;
     uint32_t volume_count;
     bool claims_on_demand;
+    bool claims_behind_a_look; /* the next volume is claimed just after somebody looked for it in vain */
     _Atomic uint32_t writes;
     int fail_at_write; /* 0: never */
     uint32_t pause_us; /* of each write */
@@ -72,11 +73,18 @@ struct dw_volume *dw_store_head(struct dw_store *store)
     (void)store;
     return &fake.volumes[atomic_load(&fake.head)];
 }
+static struct dw_writer *writer;
 struct dw_volume *dw_store_next(struct dw_store *store)
 {
     (void)store;
     uint32_t head = atomic_load(&fake.head);
-    return head < atomic_load(&fake.claimed) ? &fake.volumes[head + 1] : NULL;
+    if (head < atomic_load(&fake.claimed))
+        return &fake.volumes[head + 1];
+    if (fake.claims_behind_a_look) {
+        atomic_fetch_add(&fake.claimed, 1);
+        dw_writer_on_space(writer);
+    }
+    return NULL;
 }
 void dw_store_advance(struct dw_store *store)
 {
@@ -106,7 +114,6 @@ bool dw_store_is_exhausted(const struct dw_store *store)
 
 /* ---- a writer over it -------------------------------------------------------------------------------------------------- */
 
-static struct dw_writer *writer;
 static pthread_t flusher;
 static bool has_flusher;
 
