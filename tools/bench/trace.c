@@ -214,7 +214,12 @@ uint64_t dw_bench_trace_cpu_ns(void)
 
 uint64_t dw_bench_trace_lost(void)
 {
-    return tracer.is_open ? dw_trace_reader_lost(tracer.reader) : 0;
+    if (!tracer.is_open)
+        return 0;
+    pthread_mutex_lock(&tracer.mutex);
+    uint64_t lost = dw_trace_reader_lost(tracer.reader);
+    pthread_mutex_unlock(&tracer.mutex);
+    return lost;
 }
 
 void dw_bench_trace_close(void)
