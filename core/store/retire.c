@@ -170,8 +170,8 @@ int dw_retire_row(struct dw_store *store, struct dw_row *row, bool *is_retired)
         return 0;
     if (result == 0)
         result = take_name(store, row, &place, &is_recycled);
-    if (result ==
-        -EAGAIN) { /* another process has the device's superblock, and takes long: the volume stays what it is */
+    /* Another process has the device's superblock, and takes long: the volume stays what it is. */
+    if (result == -EAGAIN) {
         give_back(store, row, state);
         return 0;
     }

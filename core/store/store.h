@@ -71,8 +71,7 @@ struct dw_store_options {
     bool is_read_only;
     uint32_t in_flight_blocks;      /* L of this writer */
     uint64_t fill_bytes_per_second; /* pace while commits run */
-    uint64_t
-        crossing_ns; /* for how long, at most, the maker leaves the device to the commits that begin a volume; or 0 */
+    uint64_t crossing_ns; /* so long, at most, the maker leaves the device to the commits that begin a volume; or 0 */
     bool keep_retired;
     bool is_wiping;      /* overwrite a volume before it becomes a blank or nothing */
     uint32_t table_keep; /* bytes of each caller's table to keep in memory */

@@ -416,15 +416,7 @@ static void check(struct dw_layer_story *story)
 
 static void check_image(struct dw_layer_story *story, struct dw_disk *image)
 {
-    struct dw_layer_story *copied = dw_layer_story_new(image);
-    struct dw_clock clock = copied->clock;
-    *copied = *story;
-    copied->disk = image;
-    copied->clock = clock;
-    copied->log = NULL;
-    copied->base = NULL;
-    copied->on_life_end = NULL;
-    copied->may_reads_fail = false;
+    struct dw_layer_story *copied = dw_layer_story_on_image(story, image);
     if (story->lives > 0) {
         DW_LAYER_CHECK(open_once(copied, DWAL_READ_ONLY) == 0, "the crash image does not open");
         look(copied, false);

@@ -38,6 +38,20 @@ struct dw_layer_story *dw_layer_story_new(struct dw_disk *disk)
     return story;
 }
 
+struct dw_layer_story *dw_layer_story_on_image(const struct dw_layer_story *story, struct dw_disk *image)
+{
+    struct dw_layer_story *copied = dw_layer_story_new(image);
+    struct dw_clock clock = copied->clock;
+    *copied = *story;
+    copied->disk = image;
+    copied->clock = clock;
+    copied->log = NULL;
+    copied->base = NULL;
+    copied->on_life_end = NULL;
+    copied->may_reads_fail = false;
+    return copied;
+}
+
 void dw_layer_story_free(struct dw_layer_story *story)
 {
     DW_LAYER_CHECK(!story->log, "a log is still open");

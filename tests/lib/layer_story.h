@@ -62,6 +62,8 @@ extern bool dw_layer_is_inside;    /* a call of the layer is under way: what fai
 extern char dw_layer_context[256]; /* what the test is doing: told with every failure */
 
 struct dw_layer_story *dw_layer_story_new(struct dw_disk *disk);
+/* As `story` stands, over a crash image of its disk: nothing is open there, and every read must be good. */
+struct dw_layer_story *dw_layer_story_on_image(const struct dw_layer_story *story, struct dw_disk *image);
 void dw_layer_story_free(struct dw_layer_story *story);
 
 /* ---- for the stories themselves ---- */
