@@ -1,7 +1,7 @@
 /* commit.c - blocking commits of dwal: the driver behind perf/commit and perf/compare. See load.h for the loop.
  *
  * Makes a log in DIRECTORY/log with default options, so the directory must be empty of one; removes nothing: the script
- * does. VARIANT is the backend: "sync", "uring", or "" for what open chooses; with "+recycle" behind it the log is made with
+ * does. "+tickless" behind the backend: without the timer beside durable writes. VARIANT is the backend: "sync", "uring", or "" for what open chooses; with "+recycle" behind it the log is made with
  * 16 blanks, all there before the first commit, and trimmed behind itself: the steady state of an engine that takes checkpoints, where
  * volumes come back and nothing has to be filled. usage: see load_main. */
 #include <string.h>
@@ -28,6 +28,11 @@ static void load_open(const struct load *load)
     static char backend[32];
     snprintf(backend, sizeof backend, "%s", load->variant);
     is_recycling = recycle_is_asked(backend);
+    char *without_tick = strstr(backend, "+tickless"); /* variant: behind the backend, before +recycle */
+    if (without_tick) {
+        options.lets_tick_stop = true;
+        *without_tick = '\0';
+    }
     if (*backend)
         options.backend = backend;
     if (is_recycling)

@@ -254,6 +254,7 @@ static int start_writer(struct dwal *log, const struct dw_settlement *settlement
         .queue_kind = log->backend.kind,
         .clock = log->clock,
         .is_single_stepped = log->is_single_stepped,
+        .lets_tick_stop = log->options.lets_tick_stop,
         .step_maker = step_maker,
         .step_context = log->store,
         .durable_callback = log->options.durable,

@@ -243,6 +243,7 @@ static void issue(struct dw_writer *writer, struct dw_volume *volume, uint64_t f
     flush->next_block = to;
     record_queue_wait(writer, flight->start_ns);
     atomic_store_explicit(&writer->write_started_ns, flight_at(flush, 0)->start_ns, memory_order_relaxed);
+    dw_tick_keep(&flush->tick, flight->start_ns);
     flush->queue->ops->submit(flush->queue, &flight->request);
     flight->submitted_ns = flush->queue->ops->is_synchronous ? flight->start_ns : dw_writer_now(writer);
     if (!flush->queue->ops->is_synchronous)
@@ -365,6 +366,7 @@ bool dw_flush_write_one(struct dw_writer *writer)
     struct dw_request request = request_for(writer, volume, from, to);
     /* What comes next is probably as long; its memory arrives while the device works. */
     dw_ring_prefetch(&writer->ring, to, dw_min_u64(to - from, PREFETCH_BLOCKS_MAX));
+    dw_tick_keep(&flush->tick, start_ns);
     write_alone(writer, &request);
     uint64_t now_ns = dw_writer_now(writer);
     atomic_store_explicit(&writer->write_started_ns, 0, memory_order_relaxed);

@@ -28,6 +28,7 @@ int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struc
         dw_durable_destroy(&writer->durable);
         return dw_fail(DWAL_EMEMORY, "no memory for a ring of %llu bytes", (unsigned long long)options->ring_size);
     }
+    dw_tick_init(&writer->flush.tick, !options->lets_tick_stop && !options->is_single_stepped);
     writer->flush.next_block = options->next_block;
     writer->flush.marker_block = options->next_block; /* nothing of ours to witness yet */
     atomic_init(&writer->want, dw_lsn_of_block(geometry, options->next_block));
@@ -38,6 +39,7 @@ int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struc
 void dw_writer_destroy(struct dw_writer *writer)
 {
     dw_assert(writer->flush.queue == NULL);
+    dw_tick_close(&writer->flush.tick);
     dw_ring_destroy(&writer->ring);
     dw_durable_destroy(&writer->durable);
 }

@@ -22,6 +22,7 @@
 #include "core/store/store.h"
 #include "core/write/durable.h"
 #include "core/write/ring.h"
+#include "core/write/tick.h"
 
 #define DW_IN_FLIGHT_MAX 4u
 
@@ -35,6 +36,7 @@ struct dw_writer_options {
     const char *queue_kind; /* NULL: sync */
     const struct dw_clock *clock;
     bool is_single_stepped;
+    bool lets_tick_stop;               /* no timer beside durable writes; see core/write/tick.h */
     void (*step_maker)(void *context); /* single-stepped: what a wait for the maker's thread would be; may be NULL */
     void *step_context;
     dwal_durable_fn *durable_callback;
@@ -62,6 +64,7 @@ struct dw_flush {
     uint64_t gap_ns;                     /* waited for copies since the last write began */
     uint32_t flight_first, flight_count; /* in issue order, round the array */
     struct dw_queue *queue;              /* made by the flusher's thread; NULL until then */
+    struct dw_tick tick;
     bool is_queue_for_all; /* a lone committer writes through it too; else it is the flusher's thread's alone */
 };
 

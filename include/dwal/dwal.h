@@ -150,6 +150,11 @@ struct dwal_options {
      * before it becomes a blank or is given back, at the pace of filling. A crash in between: the next open that wipes does
      * it again from the start. What the device itself keeps of overwritten blocks is out of reach. */
     bool is_wiping;
+
+    /* Of one open: set no timer beside durable writes. By default one (timerfd) keeps the processor that waits for the device from
+     * stopping its clock tick: in a virtual machine that saves 20 to 35 us of a durable write, for one system call in three quarters
+     * of a tick (3 ms at HZ=250) while writes follow each other. */
+    bool lets_tick_stop;
 };
 #ifdef __cplusplus
 #define DWAL_OPTIONS_INIT                                                                                              \

@@ -1,7 +1,7 @@
 /* test_syscalls.c - a lone committer makes one system call for each commit: pwritev2 in a directory, io_uring_enter on a raw
- * device, and nothing else; and nobody else makes any for it.
+ * device, and nothing else but a timer that it sets now and then; and nobody else makes any for it.
  *
- * The program runs itself under strace as `test_syscalls commit PATH COUNT BACKEND`: that opens a log, waits until the
+ * The program runs itself under strace as `test_syscalls commit PATH COUNT BACKEND [tickless]`: that opens a log, waits until the
  * blanks are made, marks the beginning and the end of the loop with a call that nobody else makes, and commits between.
  * scripts/strace-commit shows the same to a person. */
 #include <errno.h>
@@ -56,13 +56,14 @@ static void wait_for_maker(dwal *log)
     }
 }
 
-static int run_commits(const char *path, unsigned long count, const char *backend)
+static int run_commits(const char *path, unsigned long count, const char *backend, bool is_tickless)
 {
     struct dwal_options options = DWAL_OPTIONS_INIT;
     options.volume_size = 8 << 20;
     options.blanks = 1;
     options.backend = backend;
     options.marker_delay_ms = UINT32_MAX;
+    options.lets_tick_stop = is_tickless; /* under strace a commit takes so long that each would set the timer */
     dwal *log = NULL;
     stop_unless(dwal_create(path, &options));
     stop_unless(dwal_open(path, &options, &log));
@@ -92,7 +93,7 @@ static char place[DW_TMPDIR_SIZE];
  * a line. */
 static void trace(const char *path, const char *backend)
 {
-    dw_shell_good("strace -f -q -o %s/trace /proc/%d/exe commit %s %d %s", place, (int)getpid(), path, COMMITS,
+    dw_shell_good("strace -f -q -o %s/trace /proc/%d/exe commit %s %d %s tickless", place, (int)getpid(), path, COMMITS,
                   backend);
     dw_shell_good("cd %s && sed -n '/dwal-begin/,/dwal-end/p' trace > between && "
                   "committer=$(head -n 1 between | cut -d' ' -f1) && "
@@ -121,6 +122,27 @@ static void lone_commit_is_one_pwritev2_and_nothing_else(void **state)
     trace(path, "sync");
     snprintf(wanted, sizeof wanted, "%d committer pwritev2\n", COMMITS);
     expect_calls(wanted);
+}
+
+/* Traced alone, which costs the other calls nothing, and on one processor, since the timer is set anew on another. */
+static void timer_is_set_once_in_most_of_a_tick(void **state)
+{
+    (void)state;
+    struct timespec tick;
+    assert_int_equal(clock_getres(CLOCK_MONOTONIC_COARSE, &tick), 0);
+    if (dw_shell("strace -f --seccomp-bpf -e trace=timerfd_settime -o /dev/null true")->status != 0) {
+        print_message("skipped: this strace has no --seccomp-bpf\n");
+        skip();
+    }
+    dw_shell_good("taskset 1 strace -f -q -r --seccomp-bpf -e trace=timerfd_settime,chdir -o %s/timers /proc/%d/exe "
+                  "commit %s/ticking %d "
+                  "sync && sed -n '/dwal-begin/,/dwal-end/p' %s/timers | grep timerfd_settime | sed 1d > %s/between",
+                  place, (int)getpid(), place, COMMITS, place, place);
+    unsigned long sets = strtoul(dw_shell_good("wc -l < %s/between", place), NULL, 10);
+    print_message("%lu timers set in %d commits\n", sets, COMMITS);
+    assert_true(sets >= 1 && sets < COMMITS / 2);
+    const char *early = dw_shell_good("awk '$2 < %ld / 1e9 / 2' %s/between", tick.tv_nsec, place);
+    assert_string_equal(early, "");
 }
 
 /* ---- on a device: the queue's calls, made by the committer itself ---- */
@@ -194,10 +216,11 @@ static int tear_down(void **state)
 
 int main(int argument_count, char **arguments)
 {
-    if (argument_count == 5 && strcmp(arguments[1], "commit") == 0)
-        return run_commits(arguments[2], strtoul(arguments[3], NULL, 10), arguments[4]);
+    if (argument_count >= 5 && strcmp(arguments[1], "commit") == 0)
+        return run_commits(arguments[2], strtoul(arguments[3], NULL, 10), arguments[4], argument_count > 5);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lone_commit_is_one_pwritev2_and_nothing_else),
+        cmocka_unit_test(timer_is_set_once_in_most_of_a_tick),
         cmocka_unit_test_setup_teardown(lone_commit_on_a_device_is_one_call_of_the_ring, make_device, remove_device),
         cmocka_unit_test_setup_teardown(lone_commit_on_a_device_is_two_calls_of_aio, make_device, remove_device),
     };
