@@ -1,18 +1,28 @@
 /* histogram.c - copy a histogram out, and read percentiles from the copy. See histogram.h for the buckets. */
 #include "core/base/histogram.h"
 
+#include <string.h>
+
 _Static_assert(DWAL_HISTOGRAM_BUCKETS % DW_HISTOGRAM_SUB == 0, "whole powers of two");
 _Static_assert(DW_HISTOGRAM_RANGE > UINT64_C(100) * 1000 * 1000 * 1000, "reaches 100 s at least");
 
+void dw_histogram_add(const struct dw_histogram *histogram, struct dwal_histogram *copy)
+{
+    for (uint32_t i = 0; i < DWAL_HISTOGRAM_BUCKETS; i++) {
+        uint64_t count = atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+        copy->buckets[i] += count;
+        copy->count += count;
+    }
+    copy->sum += atomic_load_explicit(&histogram->sum, memory_order_relaxed);
+    uint64_t max = atomic_load_explicit(&histogram->max, memory_order_relaxed);
+    if (max > copy->max)
+        copy->max = max;
+}
+
 void dw_histogram_copy(const struct dw_histogram *histogram, struct dwal_histogram *copy)
 {
-    copy->count = 0;
-    for (uint32_t i = 0; i < DWAL_HISTOGRAM_BUCKETS; i++) {
-        copy->buckets[i] = atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
-        copy->count += copy->buckets[i];
-    }
-    copy->sum = atomic_load_explicit(&histogram->sum, memory_order_relaxed);
-    copy->max = atomic_load_explicit(&histogram->max, memory_order_relaxed);
+    memset(copy, 0, sizeof *copy);
+    dw_histogram_add(histogram, copy);
 }
 
 /* How many values must be at or below the answer: percent of `count`, rounded up, at least 1. */

@@ -72,5 +72,7 @@ static inline void dw_histogram_record_alone(struct dw_histogram *histogram, uin
 /* A copy taken while others may be counting: `count` is the sum of the copied buckets, so that percentiles are
  * consistent; `sum` and `max` may be of a moment earlier or later. */
 void dw_histogram_copy(const struct dw_histogram *histogram, struct dwal_histogram *copy);
+/* The same, added to what the copy holds. */
+void dw_histogram_add(const struct dw_histogram *histogram, struct dwal_histogram *copy);
 
 #endif

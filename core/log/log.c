@@ -63,9 +63,7 @@ int dwal_commit(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64
         return result;
     if (end)
         *end = record_end;
-    result = dw_writer_sync(&log->writer, record_end, UINT64_MAX);
-    dw_count(&log->writer.counts.commits, 1);
-    dw_histogram_record(&log->writer.stages[DWAL_STAGE_COMMIT], dw_writer_now(&log->writer) - start_ns);
+    result = dw_writer_commit(&log->writer, record_end, start_ns);
     return result < 0 ? tell_failure(log, result) : 0;
 }
 

@@ -16,7 +16,6 @@ static void copy_writer(struct dwal *log, struct dwal_stats *stats)
     const struct dw_writer_counts *counts = &log->writer.counts;
     stats->appends = read_count(&counts->records);
     stats->batches = read_count(&counts->batches);
-    stats->commits = read_count(&counts->commits);
     stats->syncs = read_count(&counts->syncs);
     stats->payload_bytes = read_count(&counts->payload_bytes);
     stats->written_bytes = read_count(&counts->written_bytes);
@@ -31,7 +30,8 @@ static void copy_writer(struct dwal *log, struct dwal_stats *stats)
     stats->wakes = read_count(&log->writer.durable.wake_calls);
     stats->stalls = read_count(&counts->stalls);
     for (int stage = 0; stage < DWAL_STAGE_COUNT; stage++)
-        dw_histogram_copy(&log->writer.stages[stage], &stats->stages[stage]);
+        dw_writer_copy_stage(&log->writer, (enum dwal_stage)stage, &stats->stages[stage]);
+    stats->commits = stats->stages[DWAL_STAGE_COMMIT].count;
 }
 
 int dwal_get_stats(dwal *log, struct dwal_stats *stats)

@@ -66,7 +66,8 @@ static void take_relay(struct dw_durable *durable)
         (void)wake_bucket(durable, dw_lowest_bit(mask), UINT32_MAX);
 }
 
-static void tell(struct dw_durable *durable, int failure)
+/* true: there is somebody who is told. */
+static bool tell(struct dw_durable *durable, int failure)
 {
     int fd = atomic_load_explicit(&durable->event_fd, memory_order_acquire);
     if (fd >= 0) {
@@ -76,6 +77,7 @@ static void tell(struct dw_durable *durable, int failure)
     }
     if (durable->callback)
         durable->callback(durable->context, dw_durable_lsn(durable), failure);
+    return fd >= 0 || durable->callback;
 }
 
 /* The buckets of the blocks [from, to). */
@@ -98,8 +100,9 @@ static void start_relay(struct dw_durable *durable, uint64_t mask)
     take_relay(durable); /* nobody slept: those who were about to look for themselves */
 }
 
-void dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to, bool is_hurried)
+bool dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to, bool is_hurried)
 {
+    uint64_t calls = atomic_load_explicit(&durable->wake_calls, memory_order_relaxed);
     take_relay(durable); /* whoever was woken for it has not come by yet: no later than now */
     uint64_t mask = buckets_of(from, to);
     if (is_hurried)
@@ -107,7 +110,8 @@ void dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to, boo
     else
         for (uint64_t left = mask; left != 0; left &= left - 1)
             (void)wake_bucket(durable, dw_lowest_bit(left), UINT32_MAX);
-    tell(durable, 0);
+    bool has_told = tell(durable, 0);
+    return has_told || atomic_load_explicit(&durable->wake_calls, memory_order_relaxed) != calls;
 }
 
 void dw_durable_fail(struct dw_durable *durable, const struct dwal_error *error)
@@ -125,7 +129,7 @@ void dw_durable_fail(struct dw_durable *durable, const struct dwal_error *error)
         return;
     for (uint32_t i = 0; i < DW_DURABLE_BUCKETS; i++)
         (void)wake_bucket(durable, i, UINT32_MAX);
-    tell(durable, error->code);
+    (void)tell(durable, error->code);
 }
 
 bool dw_durable_get_error(const struct dw_durable *durable, struct dwal_error *error)
@@ -159,8 +163,8 @@ int dw_durable_wait(struct dw_durable *durable, uint64_t end, uint64_t timeout_n
     if (result <= 0)
         return result;
     struct dw_bucket *bucket = bucket_of(durable, end_block - 1);
-    uint64_t deadline = now_ns();
-    if (dw_add_overflows(deadline, timeout_ns, &deadline))
+    uint64_t deadline = UINT64_MAX;
+    if (timeout_ns != UINT64_MAX && dw_add_overflows(now_ns(), timeout_ns, &deadline))
         deadline = UINT64_MAX;
     atomic_fetch_add_explicit(&bucket->waiters, 1, memory_order_seq_cst); /* pairs: DURABLE-WAIT */
     for (;;) {

@@ -66,8 +66,8 @@ static inline int dw_durable_failure(const struct dw_durable *durable)
 /* The role: blocks before `block` are durable. Publishes; wakes nobody yet. */
 void dw_durable_publish(struct dw_durable *durable, uint64_t block, uint64_t now_ns);
 /* The role: wake those who wait for [from, to), call the callback, write the eventfd. is_hurried: by one futex call, the
- * first of them wakes the rest. */
-void dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to, bool is_hurried);
+ * first of them wakes the rest. true: somebody was woken or told, which takes its time. */
+bool dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to, bool is_hurried);
 /* Any thread: the log stops. Only the first call counts; everybody is woken. */
 void dw_durable_fail(struct dw_durable *durable, const struct dwal_error *error);
 /* The first cause; false when there is none. */

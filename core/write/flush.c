@@ -189,12 +189,13 @@ static void publish(struct dw_writer *writer, uint64_t from, uint64_t to, uint64
 
 /* A synchronous writer that has a large run ready again should not let the device wait until all are awake; with a small one
  * it should: who is awake joins the next write. */
-static void wake(struct dw_writer *writer, uint64_t from, uint64_t to, bool is_synchronous)
+static bool wake(struct dw_writer *writer, uint64_t from, uint64_t to, bool is_synchronous)
 {
     struct dw_volume *volume;
     bool is_hurried = is_synchronous && find_run(writer, &volume) - writer->flush.next_block >= DW_FLUSH_KNEE_BLOCKS;
-    dw_durable_wake(&writer->durable, from, to, is_hurried);
+    bool has_woken = dw_durable_wake(&writer->durable, from, to, is_hurried);
     dw_event_notify(&writer->room);
+    return has_woken;
 }
 
 /* Tell who asked where the time of this write went. */
@@ -326,7 +327,7 @@ bool dw_flush_step(struct dw_writer *writer, bool may_wait)
         bool is_synchronous = flush->queue->ops->is_synchronous;
         if (!is_synchronous)
             issue_all(writer); /* the wake-ups hide under the device's time */
-        wake(writer, from, to, is_synchronous);
+        (void)wake(writer, from, to, is_synchronous);
     }
     return true;
 }
@@ -352,6 +353,7 @@ bool dw_flush_write_one(struct dw_writer *writer)
 {
     struct dw_flush *flush = &writer->flush;
     dw_assert(flush->flight_count == 0);
+    flush->over_ns = 0;
     advance_volumes(writer);
     seal_if_wanted(writer);
     struct dw_volume *volume = NULL;
@@ -387,7 +389,7 @@ bool dw_flush_write_one(struct dw_writer *writer)
                                          .completed_ns = now_ns},
                      now_ns);
     publish(writer, from, to, now_ns);
-    wake(writer, from, to, true);
+    flush->over_ns = wake(writer, from, to, true) ? 0 : now_ns;
     return true;
 }
 

@@ -55,9 +55,13 @@ static bool raise_want(struct dw_writer *writer, uint64_t end)
     return false;
 }
 
-static void note_request(struct dw_writer *writer, uint64_t now_ns)
+/* `since_ns`: 0: now. Most find that somebody asked before them. */
+static void note_request(struct dw_writer *writer, uint64_t since_ns)
 {
     uint64_t none = 0;
+    if (atomic_load_explicit(&writer->want_since_ns, memory_order_relaxed) != 0)
+        return;
+    uint64_t now_ns = since_ns ? since_ns : dw_writer_now(writer);
     atomic_compare_exchange_strong_explicit(&writer->want_since_ns, &none, now_ns, memory_order_relaxed,
                                             memory_order_relaxed);
 }
@@ -90,33 +94,41 @@ void dw_flush_wait_for_copy(struct dw_writer *writer)
     dw_histogram_record(&writer->stages[DWAL_STAGE_PUBLISH_GAP], gap_ns);
 }
 
-/* Let the role go and see to it that nobody is left behind. */
-static void leave_role(struct dw_writer *writer)
+/* Let the role go and see to it that nobody is left behind. true: the flusher was called. */
+static bool leave_role(struct dw_writer *writer)
 {
     dw_flush_release_role(writer);
     if (dw_flush_is_wanted(writer) && dw_durable_failure(&writer->durable) == 0) {
         call_flusher(writer);
-        return;
+        return true;
     }
     /* A parked flusher has no timer running: let it look for idleness from now on (one call for each idle period).
      * seq_cst; pairs: PARKED: it sets the flag, then looks at the durable block; we moved that block, then look here. */
     if (atomic_load_explicit(&writer->is_parked, memory_order_seq_cst) != 0 &&
-        atomic_exchange_explicit(&writer->is_parked, 0, memory_order_acq_rel) != 0)
+        atomic_exchange_explicit(&writer->is_parked, 0, memory_order_acq_rel) != 0) {
         call_flusher(writer);
+        return true;
+    }
+    return false;
 }
 
-/* The caller holds the role and writes until `end` is durable or the log failed. A durable write is a cancellation point of the
+/* The caller holds the role and writes until `end` is durable or the log failed. Returns when the last write was durable, if nobody
+ * was woken since: then that is now; else 0. A durable write is a cancellation point of the
  * C library, and a thread that was cancelled there would keep the role for ever: it is cancelled later. */
-static void flush_alone(struct dw_writer *writer, uint64_t end)
+static uint64_t flush_alone(struct dw_writer *writer, uint64_t end)
 {
     int before;
+    dw_count_in_role(&writer->counts.lone_commits, 1);
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     while (dw_durable_lsn(&writer->durable) < end && dw_durable_failure(&writer->durable) == 0) {
         if (!dw_flush_write_one(writer))
             dw_flush_wait_for_copy(writer);
     }
-    leave_role(writer);
+    uint64_t over_ns = writer->flush.over_ns;
+    if (leave_role(writer))
+        over_ns = 0;
     (void)pthread_setcancelstate(before, NULL);
+    return over_ns;
 }
 
 static int sync_single_stepped(struct dw_writer *writer, uint64_t end)
@@ -133,28 +145,57 @@ static int sync_single_stepped(struct dw_writer *writer, uint64_t end)
     return DWAL_EFAILED;
 }
 
-int dw_writer_sync(struct dw_writer *writer, uint64_t end, uint64_t timeout_ns)
+static struct dw_caller_stages *callers_part(struct dw_writer *writer)
 {
+    return &writer->callers[(unsigned)sched_getcpu() % DW_CALLER_PARTS];
+}
+
+static void record_wake(struct dw_writer *writer, uint64_t now_ns)
+{
+    uint64_t published = atomic_load_explicit(&writer->durable.advance_time_ns, memory_order_relaxed);
+    if (now_ns > published)
+        dw_histogram_record(&callers_part(writer)->wake, now_ns - published);
+}
+
+/* `since_ns`: when the caller's wish began, or 0. *over_ns: the time at the return where it is known, else 0: one look at the
+ * clock serves all that is counted. */
+static int sync_since(struct dw_writer *writer, uint64_t end, uint64_t timeout_ns, uint64_t since_ns, uint64_t *over_ns)
+{
+    *over_ns = 0;
     if (dw_durable_lsn(&writer->durable) >= end)
         return 0;
     raise_want(writer, end);
     if (writer->options.is_single_stepped)
         return sync_single_stepped(writer, end);
-    if (timeout_ns == UINT64_MAX && dw_flush_try_role(writer)) {
-        dw_count(&writer->counts.lone_commits, 1);
-        flush_alone(writer, end);
+    bool is_held = atomic_load_explicit(&writer->role, memory_order_seq_cst) != 0; /* pairs: ROLE-WANT */
+    if (!is_held && timeout_ns == UINT64_MAX && dw_flush_try_role(writer)) {
+        *over_ns = flush_alone(writer, end);
         return dw_durable_lsn(&writer->durable) >= end ? 0 : DWAL_EFAILED;
     }
-    note_request(writer, dw_writer_now(writer));
+    note_request(writer, since_ns);
     if (atomic_load_explicit(&writer->role, memory_order_seq_cst) == 0)
         call_flusher(writer);
     int result = dw_durable_wait(&writer->durable, end, timeout_ns);
     if (result == 0) {
-        uint64_t published = atomic_load_explicit(&writer->durable.advance_time_ns, memory_order_relaxed);
-        uint64_t now_ns = dw_writer_now(writer);
-        if (now_ns > published)
-            dw_histogram_record(&writer->stages[DWAL_STAGE_WAKE], now_ns - published);
+        *over_ns = dw_writer_now(writer);
+        record_wake(writer, *over_ns);
     }
+    return result;
+}
+
+int dw_writer_sync(struct dw_writer *writer, uint64_t end, uint64_t timeout_ns)
+{
+    uint64_t over_ns;
+    return sync_since(writer, end, timeout_ns, 0, &over_ns);
+}
+
+int dw_writer_commit(struct dw_writer *writer, uint64_t end, uint64_t start_ns)
+{
+    uint64_t over_ns;
+    int result = sync_since(writer, end, UINT64_MAX, start_ns, &over_ns);
+    if (over_ns == 0)
+        over_ns = dw_writer_now(writer);
+    dw_histogram_record(&callers_part(writer)->commit, over_ns > start_ns ? over_ns - start_ns : 0);
     return result;
 }
 

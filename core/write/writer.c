@@ -72,6 +72,17 @@ bool dw_writer_count_stall(struct dw_writer *writer, uint64_t start_ns)
     return false;
 }
 
+void dw_writer_copy_stage(const struct dw_writer *writer, enum dwal_stage stage, struct dwal_histogram *copy)
+{
+    dw_histogram_copy(&writer->stages[stage], copy);
+    for (uint32_t i = 0; i < DW_CALLER_PARTS; i++) {
+        if (stage == DWAL_STAGE_WAKE)
+            dw_histogram_add(&writer->callers[i].wake, copy);
+        if (stage == DWAL_STAGE_COMMIT)
+            dw_histogram_add(&writer->callers[i].commit, copy);
+    }
+}
+
 int dw_flusher_start(struct dw_writer *writer)
 {
     struct dw_disk *disk = dw_store_disk(writer->store);

@@ -61,6 +61,7 @@ struct dw_flush {
     uint64_t next_block;   /* first block not yet handed to the device */
     uint64_t marker_block; /* block behind the last marker: no second one right after it */
     struct dw_flight flights[DW_IN_FLIGHT_MAX];
+    uint64_t over_ns;                    /* when the last write was durable, if nobody was woken for it; else 0 */
     uint64_t gap_ns;                     /* waited for copies since the last write began */
     uint32_t flight_first, flight_count; /* in issue order, round the array */
     struct dw_queue *queue;              /* made by the flusher's thread; NULL until then */
@@ -68,9 +69,16 @@ struct dw_flush {
     bool is_queue_for_all; /* a lone committer writes through it too; else it is the flusher's thread's alone */
 };
 
+/* What every caller counts, many at once: each processor into a part of its own, or its line would go from one to the other in
+ * every commit. */
+#define DW_CALLER_PARTS 8u
+struct dw_caller_stages {
+    struct dw_histogram wake, commit;
+};
+
 struct dw_writer_counts { /* relaxed: statistics only */
-    _Atomic uint64_t records, batches, commits, syncs, payload_bytes, written_bytes, writes, blocks, padded_blocks,
-        markers, lone_commits, reserve_waits, publish_gaps, space_waits, stalls;
+    _Atomic uint64_t records, batches, syncs, payload_bytes, written_bytes, writes, blocks, padded_blocks, markers,
+        lone_commits, reserve_waits, publish_gaps, space_waits, stalls;
 };
 
 struct dw_writer;
@@ -98,7 +106,8 @@ struct dw_writer {
     _Atomic uint64_t stall_counted_ns; /* start of the newest write that was counted as stalled; relaxed */
     struct dw_flush flush;
     struct dw_writer_counts counts;
-    struct dw_histogram stages[DWAL_STAGE_COUNT];
+    struct dw_histogram stages[DWAL_STAGE_COUNT]; /* all but WAKE and COMMIT */
+    struct dw_caller_stages callers[DW_CALLER_PARTS];
 };
 
 /* `error codes` everywhere: dwal codes, with dwal_last_error set where a text helps. */
@@ -123,6 +132,10 @@ dw_append_one_fn *dw_append_quickest(void);
 void dw_writer_flush(struct dw_writer *writer, uint64_t end);
 /* Wait until `end` is durable; a lone caller writes by itself. */
 DW_NODISCARD int dw_writer_sync(struct dw_writer *writer, uint64_t end, uint64_t timeout_ns);
+/* The same as the end of a commit that began at `start_ns`, and counted as one. */
+DW_NODISCARD int dw_writer_commit(struct dw_writer *writer, uint64_t end, uint64_t start_ns);
+/* A stage for dwal_get_stats. */
+void dw_writer_copy_stage(const struct dw_writer *writer, enum dwal_stage stage, struct dwal_histogram *copy);
 /* Stop the log (hook of the store as well). */
 void dw_writer_fail(struct dw_writer *writer, const struct dwal_error *error);
 /* Space changed (hook of the store): new limit, wake those who wait for it. */
