@@ -26,23 +26,37 @@
 
 #define EPOCH_ONE (UINT64_C(1) << 32)
 
-int dw_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+static int futex_wait(_Atomic uint32_t *word, int operation, uint32_t expected, uint64_t time_ns, uint32_t groups)
 {
-    struct timespec limit = {.tv_sec = (time_t)(timeout_ns / 1000000000u), .tv_nsec = (long)(timeout_ns % 1000000000u)};
-    long result =
-        syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns == DW_NO_TIMEOUT ? NULL : &limit, NULL, 0);
+    struct timespec limit = {.tv_sec = (time_t)(time_ns / 1000000000u), .tv_nsec = (long)(time_ns % 1000000000u)};
+    long result = syscall(SYS_futex, word, operation, expected, time_ns == DW_NO_TIMEOUT ? NULL : &limit, NULL, groups);
     if (result == 0)
         return 0;
     dw_assert(errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
     return errno == ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 
-uint32_t dw_futex_wake(_Atomic uint32_t *word, uint32_t count)
+int dw_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+{
+    return futex_wait(word, FUTEX_WAIT_PRIVATE, expected, timeout_ns, 0);
+}
+
+int dw_futex_wait_group(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns, uint32_t groups)
+{
+    return futex_wait(word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline_ns, groups);
+}
+
+uint32_t dw_futex_wake_group(_Atomic uint32_t *word, uint32_t count, uint32_t groups)
 {
     uint32_t most = count > INT_MAX ? INT_MAX : count;
-    long result = syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, most, NULL, NULL, 0);
+    long result = syscall(SYS_futex, word, FUTEX_WAKE_BITSET_PRIVATE, most, NULL, NULL, groups);
     dw_assert(result >= 0);
     return (uint32_t)result;
+}
+
+uint32_t dw_futex_wake(_Atomic uint32_t *word, uint32_t count)
+{
+    return dw_futex_wake_group(word, count, DW_FUTEX_ALL);
 }
 
 /* The upper half of the state as the futex's word (little-endian hosts only, see base/le.h). */

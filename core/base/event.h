@@ -25,9 +25,15 @@
 #define DW_NO_TIMEOUT UINT64_MAX
 
 /* ---- futex, private to this process ---- */
+#define DW_FUTEX_ALL UINT32_MAX /* every group of sleepers, and of wake-ups every sleeper */
 /* Sleep while *word == expected. 0: look again (woken, changed, or no reason at all); -ETIMEDOUT. */
 int dw_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
-/* Wake at most `count` sleepers (UINT32_MAX: all). Always a system call. Returns how many were woken. */
+/* The same as a sleeper of `groups` (bits, not 0), until the monotonic clock says `deadline_ns` (DW_NO_TIMEOUT: for ever). */
+int dw_futex_wait_group(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns, uint32_t groups);
+/* Wake at most `count` sleepers (DW_FUTEX_ALL: all) that share a group with `groups`. Always a system call, one for all groups.
+ * Returns how many were woken. */
+uint32_t dw_futex_wake_group(_Atomic uint32_t *word, uint32_t count, uint32_t groups);
+/* Of all groups. */
 uint32_t dw_futex_wake(_Atomic uint32_t *word, uint32_t count);
 
 /* ---- eventcount; all zero is a good start ---- */

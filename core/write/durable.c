@@ -31,12 +31,6 @@ void dw_durable_destroy(struct dw_durable *durable)
     pthread_mutex_destroy(&durable->failure_mutex);
 }
 
-/* The bucket of those who wait for block `block` to become durable. */
-static struct dw_bucket *bucket_of(struct dw_durable *durable, uint64_t block)
-{
-    return &durable->buckets[block % DW_DURABLE_BUCKETS];
-}
-
 void dw_durable_publish(struct dw_durable *durable, uint64_t block, uint64_t now_ns)
 {
     dw_assert(block > atomic_load_explicit(&durable->block, memory_order_relaxed));
@@ -45,15 +39,20 @@ void dw_durable_publish(struct dw_durable *durable, uint64_t block, uint64_t now
     atomic_store_explicit(&durable->block, block, memory_order_seq_cst);
 }
 
-/* Wake up to `count` of those who wait in a bucket. Returns how many the kernel woke. */
-static uint32_t wake_bucket(struct dw_durable *durable, uint32_t index, uint32_t count)
+/* Wake up to `count` of those who wait in `buckets`. Returns how many the kernel woke. */
+static uint32_t wake_buckets(struct dw_durable *durable, uint32_t buckets, uint32_t count)
 {
-    struct dw_bucket *bucket = &durable->buckets[index];
-    if (atomic_load_explicit(&bucket->waiters, memory_order_seq_cst) == 0) /* pairs: DURABLE-WAIT */
+    uint32_t waiting = 0;
+    for (uint32_t left = buckets; left != 0; left &= left - 1) {
+        uint32_t index = dw_lowest_bit(left);
+        if (atomic_load_explicit(&durable->buckets[index].waiters, memory_order_seq_cst) != 0) /* pairs: DURABLE-WAIT */
+            waiting |= UINT32_C(1) << index;
+    }
+    if (waiting == 0)
         return 0;
-    atomic_fetch_add_explicit(&bucket->word, 1, memory_order_release);
+    atomic_fetch_add_explicit(&durable->word, 1, memory_order_release); /* pairs: DURABLE-WAIT */
     atomic_fetch_add_explicit(&durable->wake_calls, 1, memory_order_relaxed);
-    return dw_futex_wake(&bucket->word, count);
+    return dw_futex_wake_group(&durable->word, count, waiting);
 }
 
 /* Wake everybody in the buckets that were left to whoever comes by. */
@@ -61,9 +60,8 @@ static void take_relay(struct dw_durable *durable)
 {
     if (DW_LIKELY(atomic_load_explicit(&durable->relay, memory_order_acquire) == 0)) /* pairs: DURABLE-RELAY */
         return;
-    uint64_t mask = atomic_exchange_explicit(&durable->relay, 0, memory_order_acq_rel); /* pairs: DURABLE-RELAY */
-    for (; mask != 0; mask &= mask - 1)
-        (void)wake_bucket(durable, dw_lowest_bit(mask), UINT32_MAX);
+    uint32_t buckets = atomic_exchange_explicit(&durable->relay, 0, memory_order_acq_rel); /* pairs: DURABLE-RELAY */
+    (void)wake_buckets(durable, buckets, DW_FUTEX_ALL);
 }
 
 /* true: there is somebody who is told. */
@@ -80,23 +78,28 @@ static bool tell(struct dw_durable *durable, int failure)
     return fd >= 0 || durable->callback;
 }
 
-/* The buckets of the blocks [from, to). */
-static uint64_t buckets_of(uint64_t from, uint64_t to)
+static uint32_t bucket_of(uint64_t block)
 {
-    uint64_t mask = 0, count = dw_min_u64(to - from, DW_DURABLE_BUCKETS);
+    return (uint32_t)(block % DW_DURABLE_BUCKETS);
+}
+
+/* The buckets of the blocks [from, to). */
+static uint32_t buckets_of(uint64_t from, uint64_t to)
+{
+    uint32_t mask = 0;
+    uint64_t count = dw_min_u64(to - from, DW_DURABLE_BUCKETS);
     for (uint64_t block = to - count; block < to; block++)
-        mask |= UINT64_C(1) << block % DW_DURABLE_BUCKETS;
+        mask |= UINT32_C(1) << bucket_of(block);
     return mask;
 }
 
 /* Wake one sleeper, who wakes the rest. */
-static void start_relay(struct dw_durable *durable, uint64_t mask)
+static void start_relay(struct dw_durable *durable, uint32_t buckets)
 {
     /* release; pairs: DURABLE-RELAY. */
-    atomic_fetch_or_explicit(&durable->relay, mask, memory_order_acq_rel);
-    for (uint64_t left = mask; left != 0; left &= left - 1)
-        if (wake_bucket(durable, dw_lowest_bit(left), 1) > 0)
-            return;      /* a sleeper comes out of its futex now, and looks at the relay */
+    atomic_fetch_or_explicit(&durable->relay, buckets, memory_order_acq_rel);
+    if (wake_buckets(durable, buckets, 1) > 0)
+        return;          /* a sleeper comes out of its futex now, and looks at the relay */
     take_relay(durable); /* nobody slept: those who were about to look for themselves */
 }
 
@@ -104,12 +107,11 @@ bool dw_durable_wake(struct dw_durable *durable, uint64_t from, uint64_t to, boo
 {
     uint64_t calls = atomic_load_explicit(&durable->wake_calls, memory_order_relaxed);
     take_relay(durable); /* whoever was woken for it has not come by yet: no later than now */
-    uint64_t mask = buckets_of(from, to);
+    uint32_t buckets = buckets_of(from, to);
     if (is_hurried)
-        start_relay(durable, mask);
+        start_relay(durable, buckets);
     else
-        for (uint64_t left = mask; left != 0; left &= left - 1)
-            (void)wake_bucket(durable, dw_lowest_bit(left), UINT32_MAX);
+        (void)wake_buckets(durable, buckets, DW_FUTEX_ALL);
     bool has_told = tell(durable, 0);
     return has_told || atomic_load_explicit(&durable->wake_calls, memory_order_relaxed) != calls;
 }
@@ -127,8 +129,7 @@ void dw_durable_fail(struct dw_durable *durable, const struct dwal_error *error)
     pthread_mutex_unlock(&durable->failure_mutex);
     if (!is_first)
         return;
-    for (uint32_t i = 0; i < DW_DURABLE_BUCKETS; i++)
-        (void)wake_bucket(durable, i, UINT32_MAX);
+    (void)wake_buckets(durable, DW_FUTEX_ALL, DW_FUTEX_ALL);
     (void)tell(durable, error->code);
 }
 
@@ -162,29 +163,25 @@ int dw_durable_wait(struct dw_durable *durable, uint64_t end, uint64_t timeout_n
     int result = look(durable, end_block);
     if (result <= 0)
         return result;
-    struct dw_bucket *bucket = bucket_of(durable, end_block - 1);
-    uint64_t deadline = UINT64_MAX;
-    if (timeout_ns != UINT64_MAX && dw_add_overflows(now_ns(), timeout_ns, &deadline))
-        deadline = UINT64_MAX;
-    atomic_fetch_add_explicit(&bucket->waiters, 1, memory_order_seq_cst); /* pairs: DURABLE-WAIT */
+    uint32_t index = bucket_of(end_block - 1);
+    uint64_t deadline_ns = UINT64_MAX;
+    if (timeout_ns != UINT64_MAX && dw_add_overflows(now_ns(), timeout_ns, &deadline_ns))
+        deadline_ns = UINT64_MAX;
+    _Atomic uint32_t *waiters = &durable->buckets[index].waiters;
+    atomic_fetch_add_explicit(waiters, 1, memory_order_seq_cst); /* pairs: DURABLE-WAIT */
     for (;;) {
-        uint32_t word = atomic_load_explicit(&bucket->word, memory_order_acquire);
+        uint32_t word = atomic_load_explicit(&durable->word, memory_order_acquire); /* pairs: DURABLE-WAIT */
         result = look(durable, end_block);
         if (result <= 0)
             break;
-        uint64_t left = UINT64_MAX;
-        if (deadline != UINT64_MAX) {
-            uint64_t now = now_ns();
-            if (now >= deadline) {
-                result = DWAL_ETIMEOUT;
-                break;
-            }
-            left = deadline - now;
+        if (deadline_ns != UINT64_MAX && now_ns() >= deadline_ns) {
+            result = DWAL_ETIMEOUT;
+            break;
         }
-        dw_futex_wait(&bucket->word, word, left);
+        (void)dw_futex_wait_group(&durable->word, word, deadline_ns, UINT32_C(1) << index);
         take_relay(durable); /* before anything else: others sleep until somebody does */
     }
-    atomic_fetch_sub_explicit(&bucket->waiters, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(waiters, 1, memory_order_relaxed);
     return result;
 }
 

@@ -3,8 +3,9 @@
  * Owns: the durable block, the waiters' buckets, the first failure. Called by: the holder of the flush role (advance, fail),
  * the maker (fail), any thread (read, wait).
  *
- * Happy path: the role publishes the new durable block, starts its next write, then wakes: one futex word per bucket of
- * blocks, only the buckets that the advance covers, and no system call where nobody waits.
+ * Happy path: the role publishes the new durable block, starts its next write, then wakes: one futex for all, on which a waiter
+ * sleeps as one of the bucket of its block; only those of the buckets that the advance covers are woken, all by one
+ * system call, and by none where nobody waits.
  * The relay: when the next write is large and ready, the role wakes one sleeper and leaves the others to it (a mask of
  * buckets), so that the device has its next write at once. Whoever comes out of a futex looks at the mask; only a sleeper
  * that the kernel says was woken counts as one who will, otherwise the role goes on by itself; and what is still in the
@@ -22,11 +23,11 @@
 
 #include "core/format/geometry.h"
 
-#define DW_DURABLE_BUCKETS 64u
+#define DW_DURABLE_BUCKETS 32u /* a bit of a futex each */
 
 struct dw_bucket {
-    alignas(DW_CACHE_LINE) _Atomic uint32_t word; /* futex; +1 for each wake */
-    _Atomic uint32_t waiters;                     /* stale only towards a useless wake; pairs: DURABLE-WAIT */
+    /* Asleep, or about to be; stale only towards a useless wake. pairs: DURABLE-WAIT */
+    alignas(DW_CACHE_LINE) _Atomic uint32_t waiters;
 };
 
 struct dw_durable {
@@ -40,9 +41,9 @@ struct dw_durable {
     void *context;
     pthread_mutex_t failure_mutex; /* guards `error` until failure is published */
     struct dwal_error error;
-    alignas(
-        DW_CACHE_LINE) _Atomic uint64_t relay; /* buckets that whoever comes out of a futex must wake. DURABLE-RELAY */
-    _Atomic uint64_t wake_calls;               /* futex calls so far; relaxed: only statistics */
+    alignas(DW_CACHE_LINE) _Atomic uint32_t word; /* futex; +1 for each wake */
+    _Atomic uint32_t relay;      /* buckets that whoever comes out of the futex must wake. DURABLE-RELAY */
+    _Atomic uint64_t wake_calls; /* futex calls so far; relaxed: only statistics */
     struct dw_bucket buckets[DW_DURABLE_BUCKETS];
 };
 
