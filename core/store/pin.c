@@ -3,7 +3,8 @@
  * Called by: readers on any thread (never on the commit path), under `mutex`; the maker gives files back to the cache.
  * Happy path: find the row -> open its file if it is not open -> count. At most DW_OPEN_FILES_MAX files that nobody has
  * pinned stay open. In a read-only store a pin is also a shared lock that keeps the writer's process from retiring the
- * volume, and after taking it the header is read again: only then the file is known to be still that volume.
+ * volume, and after taking it the header is read again: only then the file is known to be still that volume. Who reads on into the
+ * next volume has the header among what it reads anyway, and brings it: one read less, for which nobody has to wait.
  * Failure: DWAL_ETRIMMED when the volume is being retired or gone, DWAL_EDEVICE and the like from opening it.
  * Closing: a store may be closed only when nothing is pinned. */
 #include "core/store/state.h"
@@ -19,6 +20,7 @@ void dw_row_shut(struct dw_store *store, struct dw_row *row)
     row->is_writable = false;
     row->is_held = false;
     row->is_pin_locked = false;
+    row->is_proven = false;
     store->open_count--;
 }
 
@@ -91,7 +93,7 @@ static int refuse_retired(const struct dw_store *store, uint32_t number)
                       number, store->disk->path);
 }
 
-/* Read-only stores: keep other processes from retiring it, and make sure that it still is what its name said. */
+/* Read-only stores: keep other processes from retiring it. */
 static int lock_pin(struct dw_store *store, struct dw_row *row)
 {
     const struct dw_places_ops *ops = store->places->ops;
@@ -103,41 +105,55 @@ static int lock_pin(struct dw_store *store, struct dw_row *row)
         return dw_fail_system_at(result, number, DWAL_NO_LSN, DWAL_NO_LSN, "%s/%s cannot be locked", store->disk->path,
                                  row->place.name);
     row->is_pin_locked = true;
-    if (!dw_row_is_sound(row))
-        return 0; /* nothing to compare with: whoever reads damaged volumes checks every block anyway */
+    return 0;
+}
+
+/* Does the header say that this is another volume by now? */
+static bool is_another(const struct dw_store *store, const struct dw_row *row, const uint8_t *blocks)
+{
     const struct dw_geometry *geometry = dw_store_geometry(store);
-    size_t done;
     struct dw_volume_info info;
-    uint8_t *blocks = dw_work_blocks(store);
-    size_t size = (size_t)DW_VOLUME_HEADER_BLOCKS * geometry->block_size;
-    result = dw_load_read(store, row->volume.file, blocks, size, row->volume.base, &done);
-    if (result != 0 || done != size)
-        return 0; /* unreadable is not retired; the reader meets it by itself */
     bool is_misplaced = false;
     for (size_t i = 0; i < DW_VOLUME_HEADER_BLOCKS; i++) {
         enum dw_decoded verdict = dw_volume_header_decode(geometry, &store->superblock.identity,
-                                                          blocks + i * geometry->block_size, number, &info);
+                                                          blocks + i * geometry->block_size, row->volume.number, &info);
         /* One copy is enough: the other may have been overwritten by a misdirected write. */
         if (verdict == DW_DECODED_OK || verdict == DW_DECODED_BAD_TAG)
-            return 0;
+            return false;
         is_misplaced |= verdict == DW_DECODED_MISPLACED;
         /* A slot of a device says by its header that it is a blank now, nobody's, or another log's. */
         is_misplaced |= row->place.slot != 0 && (verdict == DW_DECODED_FOREIGN || verdict == DW_DECODED_BAD_MAGIC);
     }
-    return is_misplaced ? refuse_retired(store, number) : 0;
+    return is_misplaced;
+}
+
+/* Make sure that the locked volume still is what its name said. */
+static int prove_pin(struct dw_store *store, struct dw_row *row)
+{
+    size_t done, size = (size_t)DW_VOLUME_HEADER_BLOCKS * dw_store_geometry(store)->block_size;
+    uint8_t *blocks = dw_work_blocks(store);
+    /* Not sound: nothing to compare with, and whoever reads damaged volumes checks every block anyway. */
+    if (dw_row_is_sound(row)) {
+        int result = dw_load_read(store, row->volume.file, blocks, size, row->volume.base, &done);
+        /* Unreadable is not retired; the reader meets it by itself. */
+        if (result == 0 && done == size && is_another(store, row, blocks))
+            return refuse_retired(store, row->volume.number);
+    }
+    row->is_proven = true;
+    return 0;
 }
 
 static void unlock_pin(struct dw_store *store, struct dw_row *row)
 {
     if (!row->is_pin_locked)
         return;
-    row->is_pin_locked = false;
+    row->is_pin_locked = row->is_proven = false;
     int result = store->places->ops->lock(store->places, &row->place, row->volume.file, DW_LOCK_PIN, DW_LOCK_NONE);
     if (result != 0)
         dw_row_shut(store, row); /* a closed file holds no lock */
 }
 
-static int pin_row(struct dw_store *store, struct dw_row *row)
+static int pin_row(struct dw_store *store, struct dw_row *row, bool is_unread)
 {
     int result = dw_row_open(store, row);
     if (result == -ENOENT && store->options.is_read_only)
@@ -145,18 +161,18 @@ static int pin_row(struct dw_store *store, struct dw_row *row)
     if (result != 0)
         return dw_fail_system_at(result, row->volume.number, DWAL_NO_LSN, DWAL_NO_LSN, "%s/%s cannot be opened",
                                  store->disk->path, row->place.name);
-    if (store->options.is_read_only && row->volume.pins == 0) {
+    if (store->options.is_read_only && row->volume.pins == 0)
         result = lock_pin(store, row);
-        if (result != 0) {
-            dw_row_shut(store, row);
-            return result;
-        }
-    }
-    row->volume.pins++;
-    return 0;
+    if (result == 0 && store->options.is_read_only && !is_unread && !row->is_proven)
+        result = prove_pin(store, row);
+    if (result == 0)
+        row->volume.pins++;
+    else if (row->volume.pins == 0)
+        dw_row_shut(store, row);
+    return result;
 }
 
-int dw_store_pin(struct dw_store *store, uint32_t number, struct dw_volume **volume)
+static int pin(struct dw_store *store, uint32_t number, bool is_unread, struct dw_volume **volume)
 {
     *volume = NULL;
     pthread_mutex_lock(&store->mutex);
@@ -165,11 +181,34 @@ int dw_store_pin(struct dw_store *store, uint32_t number, struct dw_volume **vol
     if (!row || row->state == DW_ROW_RETIRING)
         result = refuse_pin(store, number);
     else
-        result = pin_row(store, row);
+        result = pin_row(store, row, is_unread);
     if (result == 0)
         *volume = &row->volume;
     pthread_mutex_unlock(&store->mutex);
     return result;
+}
+
+int dw_store_pin(struct dw_store *store, uint32_t number, struct dw_volume **volume)
+{
+    return pin(store, number, false, volume);
+}
+
+int dw_store_pin_unread(struct dw_store *store, uint32_t number, struct dw_volume **volume)
+{
+    return pin(store, number, true, volume);
+}
+
+bool dw_store_prove(struct dw_store *store, struct dw_volume *volume, const uint8_t *header)
+{
+    struct dw_row *row = dw_row_of(volume);
+    pthread_mutex_lock(&store->mutex);
+    dw_assert(volume->pins > 0);
+    /* A writer's own volumes cannot go while they are pinned. What was proven once stays so until it is unpinned. */
+    if (store->options.is_read_only && !row->is_proven)
+        row->is_proven = !dw_row_is_sound(row) || !is_another(store, row, header);
+    bool is_good = row->is_proven || !store->options.is_read_only;
+    pthread_mutex_unlock(&store->mutex);
+    return is_good;
 }
 
 void dw_store_unpin(struct dw_store *store, struct dw_volume *volume)

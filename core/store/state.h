@@ -51,6 +51,7 @@ struct dw_row {
     bool is_held;     /* the file belongs to the writing side: the cache of open files leaves it alone */
     bool is_writable; /* the file was opened for writing and carries the writer's lock */
     bool is_pin_locked;
+    bool is_proven;     /* ... and since then its header was read and is still that volume's */
     bool is_seen;       /* by the listing that is going on */
     int fetch_error;    /* -errno that ends the load: not a fact about the volume */
     uint64_t end_known; /* where it ends, when its successor went away before it; else UINT64_MAX */

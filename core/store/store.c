@@ -123,6 +123,11 @@ bool dw_store_may_start_threads(const struct dw_store *store)
     return store->options.load_threads > 1;
 }
 
+bool dw_store_reads_plainly(const struct dw_store *store)
+{
+    return store->options.is_reading_plainly;
+}
+
 const struct dw_superblock_info *dw_store_superblock(const struct dw_store *store)
 {
     return &store->superblock;

@@ -149,6 +149,8 @@ uint32_t dw_store_superblock_copies(const struct dw_store *store);
 struct dw_disk *dw_store_disk(const struct dw_store *store);
 /* May readers start threads of their own? Not where everything is to happen in one, step by step. */
 bool dw_store_may_start_threads(const struct dw_store *store);
+/* Must they do without io_uring? */
+bool dw_store_reads_plainly(const struct dw_store *store);
 struct dw_arena *dw_store_arena(const struct dw_store *store);
 /* Rows in rising order of number. Indexes are stable until claim, retire or refresh: for open, recovery and tools. */
 size_t dw_store_volume_count(const struct dw_store *store);
@@ -219,6 +221,12 @@ void dw_store_maker_wake(struct dw_store *store);
 /* Pin a volume: opens its file if need be, keeps it from being retired. DWAL_ETRIMMED / DWAL_ENOTFOUND when it is not there.
  * In a read-only store also takes the shared PIN lock and checks that the file still is that volume. */
 DW_NODISCARD int dw_store_pin(struct dw_store *store, uint32_t number, struct dw_volume **volume);
+/* The same for a reader that reads the volume's header itself, with what follows it: opened and locked, but not looked at. Nothing
+ * of it counts before dw_store_prove. */
+DW_NODISCARD int dw_store_pin_unread(struct dw_store *store, uint32_t number, struct dw_volume **volume);
+/* `header`: its first DW_VOLUME_HEADER_BLOCKS blocks, read after that pin. false: it is not that volume any more; unpin it, and
+ * dw_store_pin says what became of it. */
+DW_NODISCARD bool dw_store_prove(struct dw_store *store, struct dw_volume *volume, const uint8_t *header);
 void dw_store_unpin(struct dw_store *store, struct dw_volume *volume);
 /* The volume that follows `number` in the chain (its header names `number` as predecessor and is part of the log), or
  * DW_VOLUME_NUMBER_NONE. *end: lsn at which `number` ends: its full end when it runs on, the cut, or UINT64_MAX when it has

@@ -235,6 +235,65 @@ static void a_volume_claimed_again_is_not_taken_for_the_old_one(void **state)
     assert_int_equal(dw_store_pin(reader.store, 0, &volume), DWAL_ETRIMMED);
 }
 
+/* The header of a volume, as a reader brings it who reads on into that volume. */
+static const uint8_t *read_header(const struct dw_volume *volume)
+{
+    static _Alignas(4096) uint8_t blocks[2 * 4096];
+    size_t done;
+    assert_int_equal(dw_file_read(volume->file, blocks, sizeof blocks, volume->base, &done), 0);
+    assert_int_equal(done, sizeof blocks);
+    return blocks;
+}
+
+static void a_volume_pinned_unread_is_kept_and_its_own_header_proves_it(void **state)
+{
+    (void)state;
+    write_volumes(2);
+    assert_int_equal(dw_kit_load(&reader), 0);
+    uint64_t before = dw_store_read_count(reader.store);
+    struct dw_volume *volume, *again;
+    assert_int_equal(dw_store_pin_unread(reader.store, 0, &volume), 0);
+    assert_int_equal(dw_store_trim(kit.store, end_of(0)), 0);
+    dw_kit_settle_down(&kit);
+    assert_true(has_file("0000000000.vol"));
+    assert_true(dw_store_prove(reader.store, volume, read_header(volume)));
+    assert_int_equal(dw_store_read_count(reader.store), before); /* by the store none */
+    assert_int_equal(dw_store_pin(reader.store, 0, &again), 0);  /* proven for all */
+    assert_int_equal(dw_store_read_count(reader.store), before);
+    dw_store_unpin(reader.store, again);
+    dw_store_unpin(reader.store, volume);
+    assert_int_equal(dw_store_pin(reader.store, 0, &again), 0); /* and only until the last of them let go */
+    assert_int_equal(dw_store_read_count(reader.store), before + 1);
+    dw_store_unpin(reader.store, again);
+}
+
+static void a_volume_claimed_again_and_pinned_unread_is_found_out(void **state)
+{
+    (void)state;
+    kit.options.keep_retired = true;
+    write_volumes(2);
+    assert_int_equal(dw_kit_load(&reader), 0);
+    struct dw_volume *volume, *other;
+    assert_int_equal(dw_store_pin(reader.store, 0, &volume), 0);
+    dw_store_unpin(reader.store, volume); /* its file stays open in the reader's cache */
+    assert_int_equal(dw_store_trim(kit.store, end_of(0)), 0);
+    dw_kit_settle_down(&kit);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(dw_kit_roll(&kit), 0);
+    assert_int_equal(dw_store_pin_unread(reader.store, 0, &volume), 0);
+    /* Who pins it meanwhile does not take the other's pin for a proof, and takes nothing from it. */
+    assert_int_equal(dw_store_pin(reader.store, 0, &other), DWAL_ETRIMMED);
+    assert_false(dw_store_prove(reader.store, volume, read_header(volume)));
+    assert_int_equal(dw_store_pin(reader.store, 0, &other), DWAL_ETRIMMED);
+    dw_store_unpin(reader.store, volume);
+    assert_int_equal(dw_store_pin(reader.store, 0, &other), DWAL_ETRIMMED);
+    /* A writer's own volumes need no proof. */
+    assert_int_equal(dw_store_pin_unread(kit.store, 1, &volume), 0);
+    static uint8_t nothing[2 * 4096];
+    assert_true(dw_store_prove(kit.store, volume, nothing));
+    dw_store_unpin(kit.store, volume);
+}
+
 static void a_blank_that_a_late_reader_still_reads_is_not_claimed(void **state)
 {
     (void)state;
@@ -426,6 +485,8 @@ int main(void)
         TEST(readers_come_and_go_beside_a_writer),
         TEST(a_reader_elsewhere_keeps_a_volume_and_its_end_frees_it),
         TEST(a_volume_claimed_again_is_not_taken_for_the_old_one),
+        TEST(a_volume_pinned_unread_is_kept_and_its_own_header_proves_it),
+        TEST(a_volume_claimed_again_and_pinned_unread_is_found_out),
         TEST(a_blank_that_a_late_reader_still_reads_is_not_claimed),
         TEST(a_reader_in_another_process_keeps_a_volume),
         TEST(a_writer_that_ends_within_the_wait_lets_the_next_one_in),
