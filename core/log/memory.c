@@ -1,8 +1,8 @@
 /* memory.c - how much memory a log may hold: the formula of the public header. Called by: any thread. Pure.
  *
  * An upper bound, not an estimate: every part is rounded up. Its fixed part covers the handle and the store (0.5 MiB), the buffers
- * of superblock, headers and tables with blocks of 64 KiB (0.5 MiB), the zeros of blanks (1 MiB), what recovery reads into and
- * ahead (5 MiB; the loading of TOCs before it takes less), and the rounding to huge pages (2 MiB). */
+ * of superblock, headers and tables with blocks of 64 KiB (0.5 MiB), the zeros of blanks (1 MiB), the loading of TOCs (4 MiB) or,
+ * after it, what recovery reads into and ahead (less), and the rounding to huge pages (2 MiB). */
 #include <stddef.h>
 
 #include "base/bits.h"

@@ -6,58 +6,77 @@
 #include "alloc/alloc.h"
 #include "base/assert.h"
 #include "core/base/worker.h"
+#include "io/reads.h"
 
-enum { BUFFERS = DW_AHEAD_PIECES + 1 }; /* and the one that is looked at */
+enum {
+    BUFFERS = DW_AHEAD_PIECES + 1, /* and the one that is looked at */
+    IN_FLIGHT = 2,
+};
 
 struct piece {
-    struct dw_file *file;
-    uint64_t offset;
-    size_t size, done; /* of the read */
-    int result;
+    struct dw_read read; /* the thread's from ask until `is_read` */
+    bool is_read;
 };
 
 struct dw_ahead {
     struct dw_worker worker;
-    pthread_mutex_t mutex; /* guards `asked`, `read`, `is_ending`; a piece changes hands with them */
+    struct dw_reads *reads; /* the thread's; opened and closed by the source's, while there is no thread */
+    pthread_mutex_t mutex;  /* guards `asked`, `is_read` of the pieces, `is_ending` */
     pthread_cond_t has_work, has_read;
-    uint32_t asked, read, collected; /* pieces so far; `collected` is the source's own */
+    uint64_t asked, collected; /* pieces so far; `collected` is the source's own */
     bool is_ending;
     size_t piece_size;
     struct piece pieces[DW_AHEAD_PIECES]; /* piece n: n % DW_AHEAD_PIECES */
-    uint8_t *buffers[BUFFERS];            /* of piece n: n % BUFFERS */
+    uint8_t *buffers;                     /* of piece n: n % BUFFERS */
 };
 
-static void read_piece(const struct dw_ahead *ahead, struct piece *piece, uint32_t number)
+static struct piece *piece_of(struct dw_ahead *ahead, uint64_t number)
 {
-    piece->done = 0;
-    piece->result =
-        dw_file_read(piece->file, ahead->buffers[number % BUFFERS], piece->size, piece->offset, &piece->done);
+    return &ahead->pieces[number % DW_AHEAD_PIECES];
+}
+
+static uint8_t *buffer_of(const struct dw_ahead *ahead, uint64_t number)
+{
+    return ahead->buffers + number % BUFFERS * ahead->piece_size;
+}
+
+/* ---- the thread ---- */
+
+/* Begin what was asked for, up to `until`, as far as it can be in flight; wait for some of what is. */
+static struct dw_read *read_some(struct dw_ahead *ahead, uint64_t *begun, uint64_t until)
+{
+    while (*begun != until && ahead->reads->in_flight < ahead->reads->depth)
+        dw_reads_submit(ahead->reads, &piece_of(ahead, (*begun)++)->read);
+    return dw_reads_reap(ahead->reads);
 }
 
 static void run(void *context)
 {
     struct dw_ahead *ahead = context;
+    uint64_t begun = 0;
     pthread_mutex_lock(&ahead->mutex);
     for (;;) {
-        while (ahead->read == ahead->asked && !ahead->is_ending)
+        while (begun == ahead->asked && ahead->reads->in_flight == 0 && !ahead->is_ending)
             pthread_cond_wait(&ahead->has_work, &ahead->mutex);
-        if (ahead->read == ahead->asked)
+        uint64_t until = ahead->asked;
+        if (begun == until && ahead->reads->in_flight == 0)
             break;
-        uint32_t number = ahead->read;
         pthread_mutex_unlock(&ahead->mutex);
-        read_piece(ahead, &ahead->pieces[number % DW_AHEAD_PIECES], number);
+        struct dw_read *read = read_some(ahead, &begun, until);
         pthread_mutex_lock(&ahead->mutex);
-        ahead->read = number + 1;
+        for (; read; read = read->next)
+            ((struct piece *)read->user)->is_read = true;
         pthread_cond_signal(&ahead->has_read);
     }
     pthread_mutex_unlock(&ahead->mutex);
 }
 
-/* Wait until `count` pieces are read. */
-static void wait_for(struct dw_ahead *ahead, uint32_t count)
+/* ---- the source's side ---- */
+
+static void wait_for(struct dw_ahead *ahead, uint64_t number)
 {
     pthread_mutex_lock(&ahead->mutex);
-    while ((int32_t)(ahead->read - count) < 0)
+    while (!piece_of(ahead, number)->is_read)
         pthread_cond_wait(&ahead->has_read, &ahead->mutex);
     pthread_mutex_unlock(&ahead->mutex);
 }
@@ -71,7 +90,17 @@ static void end_thread(struct dw_ahead *ahead)
     dw_worker_stop(&ahead->worker);
 }
 
-struct dw_ahead *dw_ahead_open(size_t size, size_t alignment)
+/* Where reads are done one after another the first is to be had before the next begins. */
+static bool open_reads(struct dw_ahead *ahead, struct dw_disk *disk, bool is_plain)
+{
+    if (dw_reads_open(disk, IN_FLIGHT, is_plain, &ahead->reads) != 0)
+        return false;
+    if (ahead->reads->is_plain)
+        ahead->reads->depth = 1;
+    return true;
+}
+
+struct dw_ahead *dw_ahead_open(struct dw_disk *disk, size_t size, bool is_plain)
 {
     struct dw_ahead *ahead = dw_alloc(sizeof *ahead);
     if (!ahead)
@@ -80,12 +109,10 @@ struct dw_ahead *dw_ahead_open(size_t size, size_t alignment)
     pthread_mutex_init(&ahead->mutex, NULL);
     pthread_cond_init(&ahead->has_work, NULL);
     pthread_cond_init(&ahead->has_read, NULL);
-    bool has_all = true;
-    for (size_t i = 0; i < BUFFERS; i++) {
-        ahead->buffers[i] = dw_alloc_io(size, alignment);
-        has_all = has_all && ahead->buffers[i];
-    }
-    if (!has_all || dw_worker_start(&ahead->worker, "dwal-ahead", run, ahead) != 0) {
+    ahead->buffers =
+        dw_map(BUFFERS * size); /* a fork never sees them: no copy on write below a read that is in flight */
+    if (!ahead->buffers || !open_reads(ahead, disk, is_plain) ||
+        dw_worker_start(&ahead->worker, "dwal-ahead", run, ahead) != 0) {
         dw_ahead_close(ahead);
         return NULL;
     }
@@ -97,11 +124,11 @@ void dw_ahead_close(struct dw_ahead *ahead)
     if (!ahead)
         return;
     end_thread(ahead); /* it first reads what was asked for */
+    dw_reads_close(ahead->reads);
     pthread_cond_destroy(&ahead->has_read);
     pthread_cond_destroy(&ahead->has_work);
     pthread_mutex_destroy(&ahead->mutex);
-    for (size_t i = 0; i < BUFFERS; i++)
-        dw_free_io(ahead->buffers[i]);
+    dw_unmap(ahead->buffers, BUFFERS * ahead->piece_size);
     dw_free(ahead);
 }
 
@@ -112,36 +139,33 @@ size_t dw_ahead_size(const struct dw_ahead *ahead)
 
 uint32_t dw_ahead_count(const struct dw_ahead *ahead)
 {
-    return ahead->asked - ahead->collected; /* only this thread writes either */
+    return (uint32_t)(ahead->asked - ahead->collected); /* only this thread writes either */
 }
 
 void dw_ahead_ask(struct dw_ahead *ahead, struct dw_file *file, uint64_t offset, size_t size)
 {
     dw_assert(dw_ahead_count(ahead) < DW_AHEAD_PIECES && size > 0 && size <= ahead->piece_size);
-    ahead->pieces[ahead->asked % DW_AHEAD_PIECES] = (struct piece){.file = file, .offset = offset, .size = size};
+    struct piece *piece = piece_of(ahead, ahead->asked);
+    piece->is_read = false;
+    piece->read = (struct dw_read){
+        .file = file, .bytes = buffer_of(ahead, ahead->asked), .size = size, .offset = offset, .user = piece};
     pthread_mutex_lock(&ahead->mutex);
     ahead->asked++;
     pthread_cond_signal(&ahead->has_work);
     pthread_mutex_unlock(&ahead->mutex);
 }
 
-bool dw_ahead_is_first(const struct dw_ahead *ahead, const struct dw_file *file, uint64_t offset)
-{
-    const struct piece *piece = &ahead->pieces[ahead->collected % DW_AHEAD_PIECES];
-    return dw_ahead_count(ahead) > 0 && piece->file == file && piece->offset == offset;
-}
-
-const uint8_t *dw_ahead_collect(struct dw_ahead *ahead, const struct dw_file *file, uint64_t offset, size_t block_size,
+const uint8_t *dw_ahead_collect(struct dw_ahead *ahead, const struct dw_file *file, uint64_t offset, size_t least,
                                 size_t *done)
 {
-    uint32_t number = ahead->collected;
-    if (dw_ahead_is_first(ahead, file, offset)) {
-        const struct piece *piece = &ahead->pieces[number % DW_AHEAD_PIECES];
-        wait_for(ahead, number + 1);
-        if (piece->done >= block_size) {
+    uint64_t number = ahead->collected;
+    const struct dw_read *read = &piece_of(ahead, number)->read;
+    if (dw_ahead_count(ahead) > 0 && read->file == file && read->offset == offset) {
+        wait_for(ahead, number);
+        if (read->result == 0 && read->done >= least) {
             ahead->collected++;
-            *done = piece->done;
-            return ahead->buffers[number % BUFFERS];
+            *done = read->done;
+            return buffer_of(ahead, number);
         }
     }
     dw_ahead_forget(ahead);
@@ -150,6 +174,6 @@ const uint8_t *dw_ahead_collect(struct dw_ahead *ahead, const struct dw_file *fi
 
 void dw_ahead_forget(struct dw_ahead *ahead)
 {
-    wait_for(ahead, ahead->asked);
-    ahead->collected = ahead->asked;
+    for (; ahead->collected != ahead->asked; ahead->collected++)
+        wait_for(ahead, ahead->collected);
 }

@@ -8,10 +8,10 @@
 #include "base/assert.h"
 #include "core/base/error.h"
 
-/* Whoever has read so many full buffers one behind the other reads on for long. */
-#define AHEAD_RUN 8u
+/* Whoever has read so many bytes in full buffers one behind the other reads on for long. */
+#define AHEAD_RUN ((size_t)2 << 20)
 #define AHEAD_SIZE                                                                                                     \
-    ((size_t)3 << 19) /* three of them and the buffer stay below what dwal_memory_bound says of a cursor */
+    ((size_t)512 << 10) /* five of them and the buffer stay below what dwal_memory_bound says of a cursor */
 
 static int make_buffer(struct dw_source *source, size_t read_ahead)
 {
@@ -45,15 +45,20 @@ int dw_source_open_file(struct dw_source *source, const struct dw_geometry *geom
     return make_buffer(source, read_ahead);
 }
 
-void dw_source_release(struct dw_source *source)
+/* Nothing is read ahead any more, and no file is kept for it. */
+static void forget_ahead(struct dw_source *source)
 {
     if (source->ahead)
-        dw_ahead_forget(source->ahead); /* it reads from the files that are let go */
+        dw_ahead_forget(source->ahead);
+    while (source->beyond_count > 0)
+        dw_store_unpin(source->store, source->beyond[--source->beyond_count]);
+}
+
+void dw_source_release(struct dw_source *source)
+{
+    forget_ahead(source); /* it reads from the files that are let go */
     if (!source->store)
         return;
-    if (source->beyond)
-        dw_store_unpin(source->store, source->beyond);
-    source->beyond = NULL;
     if (source->volume)
         dw_store_unpin(source->store, source->volume);
     source->volume = NULL;
@@ -73,27 +78,41 @@ void dw_source_close(struct dw_source *source)
 
 void dw_source_forget(struct dw_source *source)
 {
-    if (source->ahead)
-        dw_ahead_forget(source->ahead);
+    forget_ahead(source);
     source->count = 0;
     source->damaged = (struct dw_block_view){0};
 }
 
-/* Go on in the volume that is being read ahead. Unless what is out begins with this block, some of it may still come from the
- * file that is let go. */
-static void enter_beyond(struct dw_source *source, uint64_t block)
+/* What was read ahead, from `block` on. */
+static void show_ahead(struct dw_source *source, uint64_t block, const uint8_t *bytes, size_t size)
 {
-    uint64_t place = source->beyond->base + dw_place_of_block(&source->geometry, block);
-    if (source->ahead && !dw_ahead_is_first(source->ahead, source->beyond->file, place))
-        dw_ahead_forget(source->ahead);
+    source->shown = bytes;
+    source->first = block;
+    source->count = (uint32_t)(size / source->geometry.block_size);
+}
+
+/* Go on with the first block of the next volume, whose header came with it. false: another block is wanted, it could not be read, or
+ * the volume went away before it was pinned; open_volume then finds out what is there. */
+static bool enter_beyond(struct dw_source *source, uint64_t block)
+{
+    const struct dw_geometry *g = &source->geometry;
+    if (source->beyond_count == 0 || block != dw_first_block_of_volume(g, source->beyond[0]->number))
+        return false;
+    struct dw_volume *volume = source->beyond[0];
+    size_t done, header = (size_t)dw_place_of_block(g, block);
+    const uint8_t *bytes = dw_ahead_collect(source->ahead, volume->file, volume->base, header + g->block_size, &done);
+    if (!bytes || !dw_store_prove(source->store, volume, bytes))
+        return false;
     dw_store_unpin(source->store, source->volume);
-    source->volume = source->beyond;
-    source->beyond = NULL;
-    source->number = source->volume->number;
-    source->file = source->volume->file;
-    source->base = source->volume->base;
-    source->count = 0;
-    source->damaged = (struct dw_block_view){0};
+    source->volume = volume;
+    source->beyond_count--;
+    for (uint32_t i = 0; i < source->beyond_count; i++)
+        source->beyond[i] = source->beyond[i + 1];
+    source->number = volume->number;
+    source->file = volume->file;
+    source->base = volume->base;
+    show_ahead(source, block, bytes + header, done - header);
+    return true;
 }
 
 /* The volume in which `block` lies. */
@@ -104,10 +123,6 @@ static int open_volume(struct dw_source *source, uint64_t block)
         return 0;
     if (!source->store) /* one file only, and this block is not in it */
         return DWAL_ENOTFOUND;
-    if (source->beyond && source->beyond->number == number) {
-        enter_beyond(source, block);
-        return 0;
-    }
     dw_source_release(source);
     dw_source_forget(source);
     int result = dw_store_pin(source->store, number, &source->volume);
@@ -211,68 +226,72 @@ static bool take_ahead(struct dw_source *source, uint64_t block)
         return false;
     const uint8_t *bytes =
         dw_ahead_collect(source->ahead, source->file, source->base + dw_place_of_block(g, block), g->block_size, &done);
-    if (!bytes)
-        return false;
-    source->shown = bytes;
-    source->first = block;
-    source->count = (uint32_t)(done / g->block_size);
-    return true;
+    if (bytes)
+        show_ahead(source, block, bytes, done);
+    else
+        forget_ahead(source);
+    return bytes != NULL;
 }
 
-/* The volume behind the one that is read is read ahead too. false: there is none, it is pinned already, or cannot be. */
-static bool pin_beyond(struct dw_source *source)
+/* The volume behind `number` is read ahead too. false: there is none, or it cannot be pinned. */
+static bool pin_beyond(struct dw_source *source, uint32_t number)
 {
     uint64_t end;
-    if (source->beyond)
+    if (source->beyond_count == DW_SOURCE_BEYOND)
         return false;
-    uint32_t number = dw_store_successor(source->store, source->number, &end);
-    if (number == DW_VOLUME_NUMBER_NONE || dw_first_block_of_volume(&source->geometry, number) >= source->limit)
+    uint32_t next = dw_store_successor(source->store, number, &end);
+    if (next == DW_VOLUME_NUMBER_NONE || dw_first_block_of_volume(&source->geometry, next) >= source->limit)
         return false;
     struct dwal_error met = *dwal_last_error(); /* whoever really wants that volume tells why not */
-    if (dw_store_pin(source->store, number, &source->beyond) == 0)
+    if (dw_store_pin_unread(source->store, next, &source->beyond[source->beyond_count]) == 0) {
+        source->beyond_count++;
         return true;
-    source->beyond = NULL;
+    }
     (void)dw_fail_again(&met);
     return false;
 }
 
-/* Where the next piece starts, in which volume. */
+/* The next piece, from `*block` on: false when there is none. */
 static bool find_piece(struct dw_source *source, uint64_t *block, const struct dw_volume **volume)
 {
     const struct dw_geometry *g = &source->geometry;
     *block = dw_ahead_count(source->ahead) > 0 ? source->asked : source->next;
-    bool is_behind = dw_volume_of_block(g, *block) != source->number;
-    if (is_behind && source->beyond && dw_volume_of_block(g, *block) == source->beyond->number) {
-        *volume = source->beyond;
-    } else if (is_behind) {
-        if (!pin_beyond(source))
+    *volume = source->beyond_count > 0 ? source->beyond[source->beyond_count - 1] : source->volume;
+    if (dw_volume_of_block(g, *block) != (*volume)->number) {
+        if (!pin_beyond(source, (*volume)->number))
             return false;
-        *block = dw_first_block_of_volume(g, source->beyond->number);
-        *volume = source->beyond;
-    } else {
-        *volume = source->volume;
+        *volume = source->beyond[source->beyond_count - 1];
+        *block = dw_first_block_of_volume(g, (*volume)->number);
     }
     return *block < source->limit;
+}
+
+/* The first piece of a volume begins with its header: see enter_beyond. */
+static void ask_piece(struct dw_source *source, uint64_t block, const struct dw_volume *volume)
+{
+    const struct dw_geometry *g = &source->geometry;
+    uint64_t place = dw_place_of_block(g, block);
+    uint64_t before = volume != source->volume && block % g->data_blocks == 0 ? place : 0;
+    size_t size = (size_t)dw_min_u64(bytes_left(source, block) + before, dw_ahead_size(source->ahead));
+    dw_ahead_ask(source->ahead, volume->file, volume->base + place - before, size);
+    source->asked = block + (size - before) / g->block_size;
 }
 
 /* Have the pieces behind what is shown read meanwhile, for who has been reading forwards for long. */
 static void ask_ahead(struct dw_source *source)
 {
-    const struct dw_geometry *g = &source->geometry;
-    if (source->run < AHEAD_RUN || !source->volume)
+    uint32_t block_size = source->geometry.block_size;
+    if (source->run < AHEAD_RUN / block_size || !source->volume)
         return;
     if (!source->ahead && dw_store_may_start_threads(source->store)) {
-        source->ahead = dw_ahead_open(AHEAD_SIZE, g->block_size);
+        source->ahead = dw_ahead_open(dw_store_disk(source->store), AHEAD_SIZE, dw_store_reads_plainly(source->store));
         if (!source->ahead)
             source->run = 0; /* no memory or thread now: perhaps later */
     }
     uint64_t block;
     const struct dw_volume *volume;
-    while (source->ahead && dw_ahead_count(source->ahead) < DW_AHEAD_PIECES && find_piece(source, &block, &volume)) {
-        size_t size = (size_t)dw_min_u64(bytes_left(source, block), dw_ahead_size(source->ahead));
-        dw_ahead_ask(source->ahead, volume->file, volume->base + dw_place_of_block(g, block), size);
-        source->asked = block + size / g->block_size;
-    }
+    while (source->ahead && dw_ahead_count(source->ahead) < DW_AHEAD_PIECES && find_piece(source, &block, &volume))
+        ask_piece(source, block, volume);
 }
 
 /* One large read by this thread. */
@@ -289,8 +308,8 @@ static int read_here(struct dw_source *source, uint64_t block)
     source->count = (uint32_t)(done / g->block_size);
     if (!is_next)
         source->run = 0;
-    else if (source->count == source->buffer_blocks)
-        source->run++;
+    else if (source->count == source->buffer_blocks && source->run < AHEAD_RUN)
+        source->run += source->count;
     return result;
 }
 
@@ -302,7 +321,8 @@ int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view
                                        .bytes = source->shown + (size_t)(block - source->first) * g->block_size};
         return 0;
     }
-    int result = open_volume(source, block);
+    bool is_shown = enter_beyond(source, block);
+    int result = is_shown ? 0 : open_volume(source, block);
     if (result == DWAL_EMEMORY)
         return result;
     if (result || !source->file) {
@@ -314,7 +334,7 @@ int dw_source_get(struct dw_source *source, uint64_t block, struct dw_block_view
         return 0;
     }
     source->damaged = (struct dw_block_view){0};
-    if (!take_ahead(source, block))
+    if (!is_shown && !take_ahead(source, block))
         result = read_here(source, block);
     source->reads++;
     source->blocks_read += source->count;

@@ -1,6 +1,6 @@
 /* source.h - blocks of the log as they lie on the device, one at a time, read in larger pieces.
  *
- * Owns: one buffer and at most two pinned volumes. Called by: recovery, verify, dump and readers, each with a source of its
+ * Owns: one buffer, and pins on the volume that is read and on those that are read ahead. Called by: recovery, verify, dump and readers, each with a source of its
  * own, on one thread. Changes nothing.
  * Happy path: the block is in the buffer; else its volume is pinned and the buffer filled from the block on. Who goes on reading
  * forwards gets larger pieces, each read beside the look at the one before (core/read/ahead.h).
@@ -23,6 +23,8 @@ struct dw_block_view {
     int system_code;           /* -errno of the first of them */
 };
 
+#define DW_SOURCE_BEYOND 2u /* in small volumes too two reads can be in flight */
+
 struct dw_source {
     struct dw_store *store; /* NULL: one file only */
     struct dw_arena *arena; /* the buffer's; NULL: it has none */
@@ -33,8 +35,11 @@ struct dw_source {
     uint64_t base;            /* byte of the file at which the volume starts */
     uint32_t number;          /* DW_VOLUME_NUMBER_NONE: no volume is open */
     int open_error;           /* dwal code that opening it gave */
-    struct dw_volume *beyond; /* the volume that follows, pinned because it is read ahead, or NULL */
-    uint64_t limit;           /* block at and behind which nothing is read ahead; UINT64_MAX: none */
+    struct dw_volume
+        *beyond[DW_SOURCE_BEYOND]; /* those that follow it, in their order: pinned because their beginnings are
+                                                 * among what is read ahead, and not looked at yet */
+    uint32_t beyond_count;
+    uint64_t limit; /* block at and behind which nothing is read ahead; UINT64_MAX: none */
     uint8_t *buffer;
     uint32_t buffer_blocks; /* its size */
     uint32_t want;          /* 0: fill the buffer with every read; else blocks that the next read should bring: then it
@@ -43,7 +48,7 @@ struct dw_source {
     uint64_t first;         /* first block there */
     uint32_t count;         /* blocks there */
     uint64_t next;          /* block behind the last that were read: who asks for it reads forwards */
-    uint32_t run;           /* full buffers that followed one another */
+    uint32_t run;           /* blocks of full buffers that followed one another */
     struct dw_ahead *ahead; /* NULL: not long enough at it, or not to be had */
     uint64_t asked;         /* block behind the last piece that is being read ahead */
     struct dw_block_view damaged; /* when count is 0 and `first` is a block that could not be read whole */

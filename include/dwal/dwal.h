@@ -295,7 +295,7 @@ int dwal_read_match(dwal *log, uint64_t from, uint64_t before, dwal_match_fn *ma
 
 /* A cursor that stands before the first record that starts at or after `lsn` (0: the oldest). It pins what it reads:
  * the volume it stands in is not recycled under it. Never blocks the writer. One that has read forwards for 2 MiB starts
- * a thread and takes 4 MiB of memory to read ahead, until it is closed. *cursor is yours until dwal_cursor_close, which comes
+ * a thread and takes 3 MiB of memory to read ahead, until it is closed. *cursor is yours until dwal_cursor_close, which comes
  * before dwal_close. DWAL_EARGUMENT, DWAL_EMEMORY, else as dwal_cursor_next. */
 int dwal_cursor_open(dwal *log, uint64_t lsn, dwal_cursor **cursor);
 /* The next durable record, with metadata and data. DWAL_EEND when there is none yet; call again later, or dwal_wait. May read
@@ -383,7 +383,7 @@ int dwal_get_stats(dwal *log, struct dwal_stats *stats);
 /* The most memory that a log holds between open and close, in bytes, stacks of its two threads aside:
  *     ring_size * 65/64  +  2 * toc_length + table_keep  +  volumes * (1 KiB + table_keep)  +  10 MiB
  * without the ring's part when it is open read-only; and for each open cursor, and each of at most 4 reads that are kept ready
- * for dwal_read, 6 MiB and twice the longest entry that it has read. `options`: as given to dwal_open, with toc_length as the log was
+ * for dwal_read, 4 MiB and twice the longest entry that it has read. `options`: as given to dwal_open, with toc_length as the log was
  * created with; NULL: the defaults. `volumes`: the most volumes, blanks included, that the log will have; on a device its slots.
  * From open to close nothing is allocated by appends, commits and trims, nor by the maker while the number of volumes
  * stays below a multiple of 64. Of a process with several logs the sum counts in stats.memory_bytes. UINT64_MAX: such options

@@ -81,7 +81,7 @@ static void live_at(const char *path, struct dwal_options *options, uint64_t vol
             ;
         assert_int_equal(result, DWAL_EEND);
     }
-    check_peak("six cursors", options, volumes, before, 6 * (6 * MIB + 2 * 300000));
+    check_peak("six cursors", options, volumes, before, 6 * (4 * MIB + 2 * 300000));
     for (int i = 0; i < 6; i++)
         dwal_cursor_close(cursors[i]);
     need(dwal_close(log));
