@@ -91,11 +91,15 @@ static int write_header(struct dw_store *store, const struct dw_volume_info *inf
                         struct dw_file *file)
 {
     const struct dw_geometry *geometry = dw_store_geometry(store);
-    uint8_t *block = dw_work_blocks(store);
-    dw_volume_header_encode(geometry, &store->superblock.identity, info, block);
-    for (uint64_t copy = 0; copy < DW_VOLUME_HEADER_BLOCKS; copy++) {
-        int result =
-            dw_file_write_durable(file, block, geometry->block_size, place->base + copy * geometry->block_size);
+    uint32_t block_size = geometry->block_size;
+    uint8_t *blocks = dw_work_blocks(store);
+    dw_volume_header_encode(geometry, &store->superblock.identity, info, blocks);
+    memcpy(blocks + block_size, blocks, block_size);
+    /* On a device the header is what makes a slot a volume, so one copy must be whole whenever a crash comes. A file is still
+     * a blank by its name, and whatever lies in a blank is overwritten: there both go out together. */
+    size_t piece = place->slot != 0 ? block_size : (size_t)DW_VOLUME_HEADER_BLOCKS * block_size;
+    for (size_t done = 0; done < (size_t)DW_VOLUME_HEADER_BLOCKS * block_size; done += piece) {
+        int result = dw_file_write_durable(file, blocks + done, piece, place->base + done);
         if (result != 0)
             return result;
     }

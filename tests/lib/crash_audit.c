@@ -132,7 +132,8 @@ static void see_wipe(struct audit *audit, const struct dw_sim_event *event, uint
 static void see_header(struct audit *audit, const struct dw_sim_event *event, uint64_t copy)
 {
     struct dw_volume_info info;
-    if (dw_volume_header_decode(&audit->geometry, &audit->identity, block_of(event, 0), DW_VOLUME_NUMBER_NONE, &info) !=
+    const uint8_t *block = block_of(event, copy - event->offset / BLOCK_SIZE);
+    if (dw_volume_header_decode(&audit->geometry, &audit->identity, block, DW_VOLUME_NUMBER_NONE, &info) !=
         DW_DECODED_OK)
         return; /* a fill */
     struct volume *volume = volume_at(audit, info.number);
@@ -233,8 +234,9 @@ static void see_complete(struct audit *audit, const struct dw_sim_event *event)
     }
     if (!audit->has_identity)
         return;
-    if (write->offset < DW_VOLUME_HEADER_BLOCKS * BLOCK_SIZE && write->size == BLOCK_SIZE)
-        see_header(audit, write, write->offset / BLOCK_SIZE);
+    uint64_t end = (write->offset + write->size) / BLOCK_SIZE;
+    for (uint64_t copy = write->offset / BLOCK_SIZE; copy < end && end <= DW_VOLUME_HEADER_BLOCKS; copy++)
+        see_header(audit, write, copy);
     if (!strstr(file->name, ".vol"))
         return;
     for (uint64_t place = write->offset; place < write->offset + write->size; place += BLOCK_SIZE) {
