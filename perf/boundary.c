@@ -5,11 +5,13 @@
  * runs on into one (from lsn and geometry), and all others. Of the others the eight right behind a crossing are also shown
  * alone. The log is trimmed behind itself every eight volumes, and the caller waits, untimed, until they came back: a blank
  * is always there, and no trim is in the figures. With "+behind" in VARIANT nothing is trimmed and one blank is kept: the
- * maker cannot keep pace, and callers wait for it. The front of VARIANT is the backend. One JSON line; PERF_STAGES set: how
- * much of the time was the device's, on standard error. Failure: a message and status 1.
+ * maker cannot keep pace, and callers wait for it. The front of VARIANT is the backend. A block device in place of DIRECTORY
+ * is formatted, whatever it holds, and the log lies on it. One JSON line; PERF_STAGES set: how much of the time was the
+ * device's, on standard error. Failure: a message and status 1.
  * usage: boundary DIRECTORY [CALLERS (1) [SIZE [SECONDS [VARIANT]]]] */
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <dwal/dwal.h>
 
@@ -68,7 +70,9 @@ static struct dwal_stats *stats_of(dwal *log)
 static void open_log(struct boundary *b, const char *directory, size_t size, char *variant)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/log", directory);
+    struct stat facts;
+    bool is_device = stat(directory, &facts) == 0 && S_ISBLK(facts.st_mode);
+    snprintf(path, sizeof path, "%s%s", directory, is_device ? "" : "/log");
     char *behind = strstr(variant, "+behind");
     b->is_behind = behind != NULL;
     if (behind)
@@ -78,6 +82,7 @@ static void open_log(struct boundary *b, const char *directory, size_t size, cha
     options.volume_size = size < SMALL_ENTRY ? SMALL_SIZE : VOLUME_SIZE;
     options.blanks = b->is_behind ? 1 : BLANKS;
     options.written = getenv("PERF_STAGES") ? written : NULL;
+    options.is_forced = is_device;
     check(dwal_create(path, &options), "create");
     check(dwal_open(path, &options, &b->log), "open");
     while (stats_of(b->log)->blanks_made < options.blanks)
