@@ -17,6 +17,7 @@
 #include "core/write/flush.h"
 
 #define PREFETCH_BLOCKS_MAX 4u
+#define ROUND_OFF_SHARE     16u /* no larger part of a volume than that is left empty at its end */
 
 /* ---- what may be written now ------------------------------------------------------------------------------------- */
 
@@ -31,14 +32,18 @@ static struct dw_volume *volume_for(struct dw_writer *writer, uint64_t block)
     return next && next->number == number ? next : NULL;
 }
 
+static uint64_t end_of_volume(const struct dw_writer *writer, const struct dw_volume *volume)
+{
+    const struct dw_geometry *g = &writer->ring.geometry;
+    return dw_first_block_of_volume(g, volume->number) + g->data_blocks;
+}
+
 /* Full volumes whose blocks are all durable are handed to the maker. */
 static void advance_volumes(struct dw_writer *writer)
 {
-    const struct dw_geometry *g = &writer->ring.geometry;
     for (;;) {
         struct dw_volume *head = dw_store_head(writer->store);
-        uint64_t end = dw_first_block_of_volume(g, head->number) + g->data_blocks;
-        if (dw_durable_block(&writer->durable) < end || !dw_store_next(writer->store))
+        if (dw_durable_block(&writer->durable) < end_of_volume(writer, head) || !dw_store_next(writer->store))
             return;
         dw_store_advance(writer->store);
     }
@@ -56,6 +61,18 @@ static void seal_if_wanted(struct dw_writer *writer)
         dw_count_in_role(&writer->counts.padded_blocks, 1);
 }
 
+/* How far a write from next_block on may reach in one piece, whatever is there to be written. */
+static uint64_t end_of_piece(struct dw_writer *writer, const struct dw_volume *volume)
+{
+    uint64_t from = writer->flush.next_block;
+    uint64_t limit = dw_min_u64(from + writer->options.write_blocks_max, (from | writer->ring.slot_mask) + 1);
+    /* A reservation may be larger than the ring: from room_end on a slot still belongs to an earlier block, and that block is
+     * complete. Only the role moves room_end. */
+    limit = dw_min_u64(limit, atomic_load_explicit(&writer->ring.room_end, memory_order_relaxed));
+    limit = dw_min_u64(limit, end_of_volume(writer, volume));
+    return dw_min_u64(limit, dw_durable_block(&writer->durable) + volume->header.in_flight_blocks);
+}
+
 /* End of the longest run from next_block that is complete and may be written in one piece. *volume: where it goes. */
 static uint64_t find_run(struct dw_writer *writer, struct dw_volume **volume)
 {
@@ -67,17 +84,37 @@ static uint64_t find_run(struct dw_writer *writer, struct dw_volume **volume)
     *volume = volume_for(writer, from);
     if (!*volume)
         return from;
-    uint64_t limit = dw_min_u64(tail_block, from + writer->options.write_blocks_max);
-    limit = dw_min_u64(limit, (from | writer->ring.slot_mask) + 1);
-    /* A reservation may be larger than the ring: from room_end on a slot still belongs to an earlier block, and that block is
-     * complete. Only the role moves room_end. */
-    limit = dw_min_u64(limit, atomic_load_explicit(&writer->ring.room_end, memory_order_relaxed));
-    limit = dw_min_u64(limit, dw_first_block_of_volume(g, (*volume)->number) + g->data_blocks);
-    limit = dw_min_u64(limit, dw_durable_block(&writer->durable) + (*volume)->header.in_flight_blocks);
+    uint64_t limit = dw_min_u64(tail_block, end_of_piece(writer, *volume));
     uint64_t to = from;
     while (to < limit && dw_ring_is_complete(&writer->ring, to))
         to++;
     return to;
+}
+
+/* The next commit is probably as long as this run and the one before. If it would not fit into the volume any more, it would be
+ * two writes, one behind the other: so the rest of the volume, when it is small and nobody has appended yet, goes out with
+ * this run as markers, and the next commit begins the next volume. Returns the end of the run. */
+static uint64_t round_off(struct dw_writer *writer, const struct dw_volume *volume, uint64_t from, uint64_t to)
+{
+    uint64_t expected = dw_min_u64(to - from, writer->flush.run_blocks);
+    writer->flush.run_blocks = to - from;
+    uint64_t end = end_of_volume(writer, volume), rest = end - to;
+    uint64_t most = dw_min_u64(DW_FLUSH_KNEE_BLOCKS, writer->ring.geometry.data_blocks / ROUND_OFF_SHARE);
+    if (rest == 0 || rest >= expected || rest > most || end > end_of_piece(writer, volume))
+        return to;
+    /* Without a next one, what is left of this volume is needed. */
+    if (!dw_store_next(writer->store) || !dw_ring_take_markers(&writer->ring, to, end))
+        return to;
+    dw_count_in_role(&writer->counts.markers, rest);
+    return end;
+}
+
+/* What to write with nothing in flight. The same answers as find_run. */
+static uint64_t take_run(struct dw_writer *writer, struct dw_volume **volume)
+{
+    seal_if_wanted(writer);
+    uint64_t from = writer->flush.next_block, to = find_run(writer, volume);
+    return to > from ? round_off(writer, *volume, from, to) : to;
 }
 
 bool dw_flush_can_write(struct dw_writer *writer)
@@ -258,11 +295,9 @@ static uint32_t issue_all(struct dw_writer *writer)
     uint32_t depth = flush->queue->ops->is_synchronous ? 1 : writer->options.in_flight_writes;
     uint32_t issued = 0;
     while (flush->flight_count < depth && dw_durable_failure(&writer->durable) == 0) {
-        if (flush->flight_count == 0)
-            seal_if_wanted(writer);
         struct dw_volume *volume = NULL;
         uint64_t from = flush->next_block;
-        uint64_t to = find_run(writer, &volume);
+        uint64_t to = flush->flight_count == 0 ? take_run(writer, &volume) : find_run(writer, &volume);
         /* Beside a write in flight only a run that is worth a write of its own; a shorter one may still grow. */
         uint64_t worth =
             flush->flight_count == 0 ? 1 : dw_min_u64(DW_FLUSH_KNEE_BLOCKS, writer->options.write_blocks_max);
@@ -355,10 +390,9 @@ bool dw_flush_write_one(struct dw_writer *writer)
     dw_assert(flush->flight_count == 0);
     flush->over_ns = 0;
     advance_volumes(writer);
-    seal_if_wanted(writer);
     struct dw_volume *volume = NULL;
     uint64_t from = flush->next_block;
-    uint64_t to = find_run(writer, &volume);
+    uint64_t to = take_run(writer, &volume);
     if (to == from)
         return false;
     stamp_run(writer, volume, from, to);
@@ -403,7 +437,7 @@ bool dw_flush_marker(struct dw_writer *writer)
     if (block != dw_durable_block(&writer->durable) || !volume_for(writer, block) ||
         dw_lsn_of_block(g, block + 1) > dw_store_space(writer->store))
         return false;
-    if (!dw_ring_take_marker(&writer->ring, block))
+    if (!dw_ring_take_markers(&writer->ring, block, block + 1))
         return false;
     flush->marker_block = block + 1;
     dw_count_in_role(&writer->counts.markers, 1);

@@ -125,19 +125,22 @@ void dw_ring_prefetch(struct dw_ring *ring, uint64_t block, uint64_t count)
     }
 }
 
-bool dw_ring_take_marker(struct dw_ring *ring, uint64_t block)
+bool dw_ring_take_markers(struct dw_ring *ring, uint64_t from, uint64_t to)
 {
     const struct dw_geometry *g = &ring->geometry;
-    uint64_t tail = dw_lsn_of_block(g, block);
-    if (!atomic_compare_exchange_strong_explicit(&ring->tail, &tail, dw_lsn_of_block(g, block + 1),
-                                                 memory_order_acq_rel, memory_order_relaxed))
+    dw_assert(to <= atomic_load_explicit(&ring->room_end, memory_order_relaxed));
+    uint64_t tail = dw_lsn_of_block(g, from);
+    if (!atomic_compare_exchange_strong_explicit(&ring->tail, &tail, dw_lsn_of_block(g, to), memory_order_acq_rel,
+                                                 memory_order_relaxed))
         return false;
-    struct dw_slot *slot = dw_ring_slot(ring, block);
-    slot->fill = 0;
-    slot->is_marker = true;
-    slot->first_record = DW_FIRST_RECORD_NONE;
-    pad_block(ring, block, 0);
-    atomic_fetch_add_explicit(&slot->filled, g->payload_size, memory_order_relaxed);
+    for (uint64_t block = from; block < to; block++) {
+        struct dw_slot *slot = dw_ring_slot(ring, block);
+        slot->fill = 0;
+        slot->is_marker = true;
+        slot->first_record = DW_FIRST_RECORD_NONE;
+        pad_block(ring, block, 0);
+        atomic_fetch_add_explicit(&slot->filled, g->payload_size, memory_order_relaxed);
+    }
     return true;
 }
 

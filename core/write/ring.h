@@ -111,10 +111,10 @@ static inline uint32_t dw_slot_records(uint64_t filled)
 /* Close the block that the tail stands in, if it is partly filled: move the tail to the next block, zero the rest, stamp
  * its tags, count it as filled. True when it sealed one. */
 bool dw_ring_seal(struct dw_ring *ring);
-/* Take the whole block `block` for a MARKER, if the tail stands exactly at its start. */
+/* Take the blocks [from, to) whole, each for a MARKER, if the tail stands exactly at the start of `from`. Pre: they have room. */
+bool dw_ring_take_markers(struct dw_ring *ring, uint64_t from, uint64_t to);
 /* Bring the memory of the blocks that appenders fill next near this processor: a ring is larger than the cache. */
 void dw_ring_prefetch(struct dw_ring *ring, uint64_t block, uint64_t count);
-bool dw_ring_take_marker(struct dw_ring *ring, uint64_t block);
 /* Is every payload byte of the block there? Acquire; pairs: BLOCK-FILLED. */
 static inline bool dw_ring_is_complete(struct dw_ring *ring, uint64_t block)
 {

@@ -63,7 +63,8 @@ static void R2_a_volume_that_lost_its_table_is_scanned(void **state)
     dw_indexed_kit_store(log, 1, 3000, 0, 100);
     dw_indexed_kit_close(log);
     log = dw_indexed_kit_open();
-    assert_int_equal(dw_indexed_kit_stats(log).records_scanned, 0);
+    /* The index and the state of the close, when they began a volume of their own. */
+    assert_in_range(dw_indexed_kit_stats(log).records_scanned, 0, 2);
     dw_indexed_kit_close(log);
     overwrite("0000000002.vol", (256 << 10) - 4096, 4096);
     log = dw_indexed_kit_open();

@@ -109,6 +109,75 @@ static void record_that_ends_at_the_end_of_a_block_or_volume_is_no_spill(void **
     tear_down();
 }
 
+/* Commit entries of `blocks` blocks each for as long as they begin in volume 0. Answers the lsn behind the last. */
+static uint64_t commit_through_volume_0(uint32_t blocks, uint32_t *count)
+{
+    uint64_t lsn, end = 0;
+    uint32_t size = (blocks - 1) * fake.geometry.payload_size;
+    for (*count = 0; atomic_load(&writer->ring.tail) + size < dw_end_lsn_of_volume(&fake.geometry, 0); (*count)++) {
+        assert_int_equal(append(*count, 0, size, &lsn, &end), 0);
+        assert_int_equal(dw_writer_sync(writer, end, UINT64_MAX), 0);
+    }
+    return end;
+}
+
+static void a_commit_that_none_like_it_could_follow_fills_up_its_volume(void **state)
+{
+    (void)state;
+    set_up(512, 1 << 20, 4, 1024, false);
+    uint32_t count, blocks = fake.geometry.data_blocks;
+    assert_int_equal(blocks % 5, 3);
+    (void)commit_through_volume_0(5, &count);
+    assert_int_equal(count, blocks / 5);
+    assert_int_equal(atomic_load(&fake.writes), count);
+    assert_int_equal(atomic_load(&writer->ring.tail), dw_end_lsn_of_volume(&fake.geometry, 0));
+    assert_int_equal(atomic_load(&writer->counts.markers), 3);
+    assert_int_equal(back_info(blocks - 4).flags, 0);
+    for (uint32_t block = blocks - 3; block < blocks; block++)
+        assert_int_equal(back_info(block).flags, DW_BLOCK_MARKER);
+    assert_int_equal(atomic_load(&fake.head), 1);
+    assert_false(fake.volumes[0].is_spilling);
+    assert_int_equal(fake.volumes[0].entry_count, count);
+    assert_int_equal(fake.volumes[0].last_start_block, (uint64_t)(count - 1) * 5);
+    uint64_t lsn, end;
+    assert_int_equal(append(count, 0, 100, &lsn, &end), 0);
+    assert_int_equal(lsn, dw_end_lsn_of_volume(&fake.geometry, 0));
+    assert_int_equal(dw_writer_sync(writer, end, UINT64_MAX), 0);
+    struct back back = back_start();
+    struct dw_record_info info;
+    uint8_t *bytes;
+    while (back_next(&back, &info, &bytes, &lsn))
+        free(bytes);
+    assert_int_equal(back.records, count + 1);
+    check_written_once();
+    tear_down();
+}
+
+static void a_volume_is_not_filled_up_for_nothing(void **state)
+{
+    (void)state;
+    uint32_t count;
+    uint64_t end;
+    set_up(512, 1 << 20, 4, 1024, false); /* the rest is larger than a commit was */
+    end = commit_through_volume_0(1, &count);
+    assert_int_equal(count, fake.geometry.data_blocks);
+    assert_int_equal(atomic_load(&writer->counts.markers), 0);
+    tear_down();
+    set_up(512, 1 << 20, 4, 1024, false); /* no next volume: what is left of this one is needed */
+    fake.claims_on_demand = false;
+    atomic_store(&fake.claimed, 0);
+    end = commit_through_volume_0(5, &count);
+    assert_int_equal(atomic_load(&writer->counts.markers), 0);
+    assert_int_equal(append(99, 0, 100, &end, NULL), 0);
+    assert_int_equal(end, dw_lsn_of_block(&fake.geometry, fake.geometry.data_blocks - 3));
+    tear_down();
+    set_up(512, 1 << 18, 4, 1024, false); /* a large part of a small volume */
+    uint32_t blocks = fake.geometry.data_blocks;
+    (void)commit_through_volume_0(blocks / 2 - 2, &count);
+    assert_int_equal(atomic_load(&writer->counts.markers), 0);
+    tear_down();
+}
+
 static void no_space_is_an_error_before_anything_is_reserved_and_heals(void **state)
 {
     (void)state;
@@ -218,6 +287,8 @@ int main(void)
         cmocka_unit_test(entry_larger_than_the_ring_streams_through_it_and_over_volumes),
         cmocka_unit_test(batch_carries_more_on_all_but_its_last),
         cmocka_unit_test(record_that_ends_at_the_end_of_a_block_or_volume_is_no_spill),
+        cmocka_unit_test(a_commit_that_none_like_it_could_follow_fills_up_its_volume),
+        cmocka_unit_test(a_volume_is_not_filled_up_for_nothing),
         cmocka_unit_test(no_space_is_an_error_before_anything_is_reserved_and_heals),
         cmocka_unit_test(first_failed_write_stops_the_log_for_good),
         cmocka_unit_test(failure_wakes_an_appender_that_waits_for_room),
