@@ -110,6 +110,9 @@ struct dw_disk_ops {
     int (*lock)(struct dw_file *file, enum dw_lock_kind kind, enum dw_lock_mode mode);
     /* Would an exclusive lock conflict now? *is_held = true when somebody else holds one. */
     int (*lock_test)(struct dw_file *file, enum dw_lock_kind kind, bool *is_held);
+    /* May be NULL. Give the file the time of now, on stable storage: a durable write that follows within the same tick of the
+     * kernel's clock then finds nothing of the inode to write. 0, or -errno of a sync that failed. */
+    int (*touch)(struct dw_file *file);
     /* May be NULL. Make a range read as zeros, faster than by writing them, with every block of it really allocated; like
      * an ordinary write it is durable after sync. -EOPNOTSUPP: this cannot be had here, or it was tried and did not do
      * what it says: write zeros. */

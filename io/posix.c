@@ -111,6 +111,7 @@ static const struct dw_disk_ops posix_ops = {
     .write = dw_posix_write,
     .write_durable = dw_posix_write_durable,
     .sync = dw_posix_sync,
+    .touch = dw_posix_touch,
     .allocate = dw_posix_allocate,
     .lock = dw_posix_lock,
     .lock_test = dw_posix_lock_test,

@@ -67,6 +67,7 @@ int dw_posix_read(struct dw_file *file, void *bytes, size_t size, uint64_t offse
 int dw_posix_write(struct dw_file *file, const void *bytes, size_t size, uint64_t offset);
 int dw_posix_write_durable(struct dw_file *file, const void *bytes, size_t size, uint64_t offset);
 int dw_posix_sync(struct dw_file *file);
+int dw_posix_touch(struct dw_file *file);
 int dw_posix_allocate(struct dw_file *file, uint64_t size);
 DW_NODISCARD int dw_posix_resize(struct dw_file *file, uint64_t size); /* of trial files only */
 DW_NODISCARD int dw_posix_flush(struct dw_file *file);                 /* fdatasync */

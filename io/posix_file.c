@@ -153,6 +153,13 @@ int dw_posix_sync(struct dw_file *file)
     return result == 0 ? 0 : -errno;
 }
 
+int dw_posix_touch(struct dw_file *file)
+{
+    /* A file that we may write can be given the time of now; where it cannot, the next write does it, as ever. */
+    (void)futimens(dw_posix_file_of(file)->descriptor, NULL);
+    return dw_posix_flush(file);
+}
+
 int dw_posix_resize(struct dw_file *file, uint64_t size)
 {
     dw_assert(size <= INT64_MAX);

@@ -138,6 +138,11 @@ static bool hand_over_claimed(struct dw_store *store)
     return true;
 }
 
+static uint64_t quiet_of(const struct dw_store *store, uint64_t now)
+{
+    return dw_min_u64(store->options.crossing_ns, (now - store->seen_head_ns) / CROSSING_SHARE);
+}
+
 /* Was a volume begun just now? What is to be done then are seven writes and flushes, and a commit that meets one of them waits
  * longer: it is not to be the one that crossed. A volume that fills up quickly is left alone for less, and when somebody waits
  * for space, or no blank is ready, there is no time to lose. */
@@ -146,15 +151,36 @@ static bool is_crossing(struct dw_store *store, uint64_t *wait_ns)
     struct dw_row *head = atomic_load_explicit(&store->head, memory_order_acquire); /* pairs: STORE-HEAD */
     uint64_t now = dw_store_now(store);
     if (head->volume.number != store->seen_head) {
-        uint64_t lifetime = now - store->seen_head_ns;
+        store->quiet_until_ns = now + quiet_of(store, now);
         store->seen_head = head->volume.number;
         store->seen_head_ns = now;
-        store->quiet_until_ns = now + dw_min_u64(store->options.crossing_ns, lifetime / CROSSING_SHARE);
     }
     if (now >= store->quiet_until_ns || store->blank_count == 0 || is_more_demanded(store))
         return false;
     *wait_ns = dw_min_u64(*wait_ns, store->quiet_until_ns - now);
     return true;
+}
+
+/* The head is about to be full. On some file systems the first durable write to a file in a tick of the clock also writes its
+ * inode, for its times: let that be done before the first commit of the next volume comes, and leave the device to that one.
+ * Only the maker closes files, so the row stays good although the flusher may take it meanwhile. */
+static int touch_step(struct dw_store *store, bool *is_worked)
+{
+    *is_worked = false;
+    if (!atomic_load_explicit(&store->is_crossing_due, memory_order_relaxed) ||
+        !atomic_exchange_explicit(&store->is_crossing_due, false, memory_order_acq_rel)) /* pairs: STORE-CROSSING */
+        return 0;
+    const struct dw_row *row = atomic_load_explicit(&store->next, memory_order_acquire); /* pairs: STORE-NEXT */
+    if (!row)                                                                            /* too late */
+        return 0;
+    uint64_t now = dw_store_now(store);
+    store->quiet_until_ns = now + quiet_of(store, now);
+    *is_worked = true;
+    int result = store->disk->ops->touch(row->volume.file);
+    if (result == 0)
+        return 0;
+    return dw_fail_device_at(result, row->volume.number, DWAL_NO_LSN, DWAL_NO_LSN, "%s/%s cannot be synced",
+                             store->disk->path, row->place.name);
 }
 
 static int claim_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
@@ -305,7 +331,9 @@ enum dw_step dw_store_step(struct dw_store *store, uint64_t *wait_ns)
     if (dw_store_is_stopped(store))
         return DW_STEP_IDLE;
     bool is_worked;
-    int result = claim_step(store, &is_worked, wait_ns);
+    int result = touch_step(store, &is_worked);
+    if (result == 0 && !is_worked)
+        result = claim_step(store, &is_worked, wait_ns);
     if (result == 0 && !is_worked && is_crossing(store, wait_ns))
         return DW_STEP_IDLE;
     if (result == 0 && !is_worked)

@@ -138,7 +138,8 @@ struct dw_store {
 
     /* Written by whoever has news for the maker. */
     alignas(DW_CACHE_LINE) struct dw_event wake_event;
-    atomic_bool is_wake_due; /* any -> maker, cleared when a step begins. pairs: STORE-WAKE */
+    atomic_bool is_wake_due;     /* any -> maker, cleared when a step begins. pairs: STORE-WAKE */
+    atomic_bool is_crossing_due; /* flusher -> maker, who clears it. pairs: STORE-CROSSING */
 };
 
 static inline struct dw_row *dw_row_of(struct dw_volume *volume)

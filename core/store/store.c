@@ -278,6 +278,14 @@ void dw_store_advance(struct dw_store *store)
     dw_store_maker_wake(store);
 }
 
+void dw_store_foresee(struct dw_store *store)
+{
+    if (!store->disk->ops->touch || !atomic_load_explicit(&store->next, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&store->is_crossing_due, true, memory_order_release); /* pairs: STORE-CROSSING */
+    dw_store_maker_wake(store);
+}
+
 uint64_t dw_store_space(const struct dw_store *store)
 {
     return atomic_load_explicit(&store->space, memory_order_acquire); /* pairs: STORE-SPACE */

@@ -197,6 +197,9 @@ struct dw_volume *dw_store_next(struct dw_store *store); /* the claimed one, or 
  * Wakes the maker (one futex call at most). Split in two so that blocks of both volumes may be in flight: the flusher may
  * write into `next` before it calls this. */
 void dw_store_advance(struct dw_store *store);
+/* The head is full after the write that is about to begin, or after one more: then `next` is written to. The maker meanwhile
+ * does what that file's first write would have to do besides. Wakes the maker (one futex call at most). */
+void dw_store_foresee(struct dw_store *store);
 /* lsn at which the last claimed volume ends: nothing may be reserved at or beyond it. Acquire. */
 uint64_t dw_store_space(const struct dw_store *store);
 /* An appender needs space up to lsn `end` (an entry larger than what is claimed ahead): the maker claims volumes until

@@ -182,6 +182,16 @@ static struct dw_request request_for(struct dw_writer *writer, const struct dw_v
     };
 }
 
+/* After this write, or after one more of its length, the head is full: while they are out the maker gets the next volume ready. */
+static void foresee_crossing(struct dw_writer *writer, const struct dw_volume *volume, uint64_t from, uint64_t to)
+{
+    uint64_t end = end_of_volume(writer, volume);
+    if (end - to > to - from || end == writer->flush.foreseen_end || volume != dw_store_head(writer->store))
+        return;
+    writer->flush.foreseen_end = end;
+    dw_store_foresee(writer->store);
+}
+
 static void record_queue_wait(struct dw_writer *writer, uint64_t now_ns)
 {
     if (atomic_load_explicit(&writer->want_since_ns, memory_order_relaxed) == 0)
@@ -268,6 +278,7 @@ static struct dw_flight *flight_at(struct dw_flush *flush, uint32_t index)
 static void issue(struct dw_writer *writer, struct dw_volume *volume, uint64_t from, uint64_t to)
 {
     struct dw_flush *flush = &writer->flush;
+    foresee_crossing(writer, volume, from, to);
     stamp_run(writer, volume, from, to);
     struct dw_flight *flight = flight_at(flush, flush->flight_count++);
     *flight = (struct dw_flight){
@@ -395,6 +406,7 @@ bool dw_flush_write_one(struct dw_writer *writer)
     uint64_t to = take_run(writer, &volume);
     if (to == from)
         return false;
+    foresee_crossing(writer, volume, from, to);
     stamp_run(writer, volume, from, to);
     uint64_t start_ns = dw_writer_now(writer);
     record_queue_wait(writer, start_ns);

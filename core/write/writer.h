@@ -61,6 +61,7 @@ struct dw_flush {
     uint64_t next_block;   /* first block not yet handed to the device */
     uint64_t marker_block; /* block behind the last marker: no second one right after it */
     uint64_t run_blocks;   /* of the last write that began with nothing in flight */
+    uint64_t foreseen_end; /* last block of the volume whose end the maker was told of, plus 1 */
     struct dw_flight flights[DW_IN_FLIGHT_MAX];
     uint64_t over_ns;                    /* when the last write was durable, if nobody was woken for it; else 0 */
     uint64_t gap_ns;                     /* waited for copies since the last write began */

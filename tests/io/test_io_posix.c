@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "alloc/alloc.h"
@@ -75,6 +76,24 @@ static void files_are_private_and_opened_for_direct_io(void **state)
     assert_int_equal(done, 4096);
     assert_memory_equal(block, block + 4096, 4096);
     dw_free_io(block);
+    dw_file_close(file);
+}
+
+static void a_touch_gives_the_time_of_now_and_nothing_else(void **state)
+{
+    const struct place *place = *state;
+    struct dw_file *file = create_file(place->disk, "touched");
+    char path[512];
+    snprintf(path, sizeof path, "%s/touched", place->path);
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_REALTIME_COARSE, &now), 0);
+    assert_int_equal(place->disk->ops->touch(file), 0);
+    struct stat facts;
+    assert_int_equal(stat(path, &facts), 0);
+    assert_true(facts.st_mtim.tv_sec >= now.tv_sec);
+    assert_int_equal(facts.st_size, 0);
     dw_file_close(file);
 }
 
@@ -206,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_PLACE(files_are_private_and_opened_for_direct_io),
+        IN_PLACE(a_touch_gives_the_time_of_now_and_nothing_else),
         IN_PLACE(a_symbolic_link_is_refused),
         IN_PLACE(a_file_with_two_names_is_refused),
         IN_PLACE(what_is_no_regular_file_is_refused_and_not_listed),

@@ -1,4 +1,5 @@
 /* test_store_manners.c - what the maker does to commits beside it: the pace of filling, and the quiet while a volume begins. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -159,6 +160,64 @@ static void demand_ends_the_quiet_of_a_crossing(void **state)
     finish();
 }
 
+static struct dw_file *touched;
+static uint32_t touches;
+static int touch_result;
+
+static int note_touch(struct dw_file *file)
+{
+    touched = file;
+    touches++;
+    return touch_result;
+}
+
+/* A disk whose files can be touched. */
+static void start_with_touches(struct dw_disk_ops *ops)
+{
+    start_with_crossings();
+    *ops = *disk->ops;
+    ops->touch = note_touch;
+    disk->ops = ops;
+    touches = 0;
+    touch_result = 0;
+}
+
+static void the_next_volume_is_touched_before_its_first_commit_comes(void **state)
+{
+    (void)state;
+    struct dw_disk_ops ops;
+    start_with_touches(&ops);
+    uint64_t wait_ns;
+    assert_int_equal(dw_kit_fill(&kit, 0, kit.create.geometry.data_blocks, 3), 0);
+    uint64_t io = dw_fault_count(disk, DW_FAULT_ANY);
+    dw_store_foresee(kit.store);
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_WORKED);
+    assert_int_equal(touches, 1);
+    assert_ptr_equal(touched, dw_store_next(kit.store)->file);
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_IDLE); /* and then nothing more */
+    assert_true(wait_ns <= 2000000);
+    dw_store_advance(kit.store);
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_IDLE);
+    dw_store_foresee(kit.store); /* too late: there is no next one now */
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_IDLE);
+    assert_int_equal(touches, 1);
+    assert_int_equal(dw_fault_count(disk, DW_FAULT_ANY), io);
+    finish();
+}
+
+static void a_touch_that_fails_stops_the_store(void **state)
+{
+    (void)state;
+    struct dw_disk_ops ops;
+    start_with_touches(&ops);
+    touch_result = -EIO;
+    uint64_t wait_ns;
+    dw_store_foresee(kit.store);
+    assert_int_equal(dw_store_step(kit.store, &wait_ns), DW_STEP_IDLE);
+    assert_int_equal(kit.failure_calls, 1);
+    finish();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +226,8 @@ int main(void)
         cmocka_unit_test(a_log_that_outruns_the_pace_is_filled_as_fast_as_it_is_used),
         cmocka_unit_test(commits_that_begin_a_volume_have_the_device_to_themselves),
         cmocka_unit_test(demand_ends_the_quiet_of_a_crossing),
+        cmocka_unit_test(the_next_volume_is_touched_before_its_first_commit_comes),
+        cmocka_unit_test(a_touch_that_fails_stops_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

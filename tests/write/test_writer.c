@@ -136,6 +136,7 @@ static void a_commit_that_none_like_it_could_follow_fills_up_its_volume(void **s
     for (uint32_t block = blocks - 3; block < blocks; block++)
         assert_int_equal(back_info(block).flags, DW_BLOCK_MARKER);
     assert_int_equal(atomic_load(&fake.head), 1);
+    assert_int_equal(atomic_load(&fake.foreseen), 1);
     assert_false(fake.volumes[0].is_spilling);
     assert_int_equal(fake.volumes[0].entry_count, count);
     assert_int_equal(fake.volumes[0].last_start_block, (uint64_t)(count - 1) * 5);

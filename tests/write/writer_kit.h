@@ -37,9 +37,10 @@ static struct fake {
     bool claims_on_demand;
     bool claims_behind_a_look; /* the next volume is claimed just after somebody looked for it in vain */
     _Atomic uint32_t writes;
-    int fail_at_write; /* 0: never */
-    uint32_t pause_us; /* of each write */
-    uint8_t *written;  /* per block of the row: times written */
+    _Atomic uint32_t foreseen; /* changes of volume that were announced */
+    int fail_at_write;         /* 0: never */
+    uint32_t pause_us;         /* of each write */
+    uint8_t *written;          /* per block of the row: times written */
 } fake;
 
 static int fake_write(struct dw_file *file, const void *bytes, size_t size, uint64_t offset)
@@ -90,6 +91,11 @@ void dw_store_advance(struct dw_store *store)
 {
     (void)store;
     atomic_fetch_add(&fake.head, 1);
+}
+void dw_store_foresee(struct dw_store *store)
+{
+    (void)store;
+    atomic_fetch_add(&fake.foreseen, 1);
 }
 uint64_t dw_store_space(const struct dw_store *store)
 {
