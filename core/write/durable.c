@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/cancel.h"
 #include "core/base/event.h"
 
 void dw_durable_init(struct dw_durable *durable, const struct dw_geometry *geometry, uint64_t block,
@@ -68,6 +69,9 @@ static void take_relay(struct dw_durable *durable)
 static bool tell(struct dw_durable *durable, int failure)
 {
     int fd = atomic_load_explicit(&durable->event_fd, memory_order_acquire);
+    if (fd < 0 && !durable->callback)
+        return false;
+    int cancel = dw_cancel_hold();
     if (fd >= 0) {
         uint64_t one = 1;
         ssize_t written = write(fd, &one, sizeof one); /* fails only when it is readable already: then it is told */
@@ -75,7 +79,8 @@ static bool tell(struct dw_durable *durable, int failure)
     }
     if (durable->callback)
         durable->callback(durable->context, dw_durable_lsn(durable), failure);
-    return fd >= 0 || durable->callback;
+    dw_cancel_release(cancel);
+    return true;
 }
 
 static uint32_t bucket_of(uint64_t block)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/cancel.h"
 #include "core/base/error.h"
 #include "core/write/flush.h"
 
@@ -258,7 +259,9 @@ static DW_COLD void tell_written(struct dw_writer *writer, const struct dw_fligh
         .completed_ns = flight->completed_ns,
         .durable_ns = now_ns,
     };
+    int cancel = dw_cancel_hold();
     writer->options.written_callback(writer->options.written_context, &written);
+    dw_cancel_release(cancel);
 }
 
 static uint64_t take_gap(struct dw_flush *flush)

@@ -8,11 +8,11 @@
  * reads `want` (seq_cst). So either the committer gets the role, or the holder sees what it wants.
  * Failure: see flush.c; waiting answers DWAL_EFAILED. */
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <time.h>
 
 #include "base/assert.h"
+#include "base/cancel.h"
 #include "core/base/error.h"
 #include "core/write/flush.h"
 
@@ -113,22 +113,20 @@ static bool leave_role(struct dw_writer *writer)
 }
 
 /* The caller holds the role and writes until `end` is durable or the log failed. Returns when the last write was durable, if nobody
- * was woken since: then that is now; else 0. A durable write is a cancellation point of the
- * C library, and a thread that was cancelled there would keep the role for ever: it is cancelled later. */
+ * was woken since: then that is now; else 0. A thread that were cancelled here would keep the role for ever. The write itself is no
+ * cancellation point (io/posix_file.c); what may be one, here and below, is held off (dw_cancel_hold). */
 static uint64_t flush_alone(struct dw_writer *writer, uint64_t end)
 {
-    int before;
     dw_count_in_role(&writer->counts.lone_commits, 1);
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     while (dw_durable_lsn(&writer->durable) < end && dw_durable_failure(&writer->durable) == 0) {
-        if (!dw_flush_write_one(writer))
+        if (!dw_flush_write_one(writer)) {
+            int cancel = dw_cancel_hold();
             dw_flush_wait_for_copy(writer);
+            dw_cancel_release(cancel);
+        }
     }
     uint64_t over_ns = writer->flush.over_ns;
-    if (leave_role(writer))
-        over_ns = 0;
-    (void)pthread_setcancelstate(before, NULL);
-    return over_ns;
+    return leave_role(writer) ? 0 : over_ns;
 }
 
 static int sync_single_stepped(struct dw_writer *writer, uint64_t end)
