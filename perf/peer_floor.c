@@ -1,0 +1,155 @@
+/* peer_floor.c - what is left when the log is taken away: callers that block, one thread that writes for all of them, and nothing else.
+ *
+ * A commit is one add to a word, a copy of the bytes, and one sleep; a group is one durable write of whole blocks into a prewritten
+ * file and one call that wakes its callers. No records, no checksums, no volumes, no statistics: nothing could be recovered. The
+ * processor's tick is kept as dwal keeps it. So this is what the kernel's sleeping and waking of threads and the device allow here:
+ * no log whose callers are threads can be much faster on this machine, and what dwal does for its callers is the distance to it.
+ * Unfair to dwal: all of that. Unfair to it: nothing known.
+ * Happy path: reserve in the open group, copy, sleep. The writer closes the group, waits for its copies, writes, wakes.
+ * Failure: a message and status 1. usage: load_main (load.h); at most 64 callers of 64 KiB. */
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "perf/load.h"
+
+enum { FILE_SIZE = 1 << 30, GROUP_MAX = 16 << 20, BLOCK = 4096, TICK_AHEAD_NS = 2500000, TICK_LEFT_NS = 250000 };
+#define GROUP_ONE (UINT64_C(1) << 32)
+
+struct group {
+    _Alignas(128) _Atomic uint64_t copied; /* bytes; release, acquire */
+    unsigned char *bytes;
+};
+static struct group groups[2];
+static _Alignas(128) _Atomic uint64_t open_group = GROUP_ONE; /* number << 32 | bytes reserved in it */
+static _Alignas(128) _Atomic uint32_t done;                   /* futex: number of the last group that is durable */
+static _Alignas(128) _Atomic uint32_t kicks;                  /* futex: the writer sleeps here */
+static _Atomic int is_stopping;
+static int file;
+static pthread_t writer;
+
+static void sleep_on(_Atomic uint32_t *word, uint32_t seen, uint32_t bits)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, seen, NULL, NULL, bits);
+}
+static void wake(_Atomic uint32_t *word, uint32_t bits)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_BITSET_PRIVATE, INT32_MAX, NULL, NULL, bits);
+}
+
+static void load_commit(const void *bytes, size_t size)
+{
+    uint64_t place = atomic_fetch_add(&open_group, size);
+    uint32_t number = (uint32_t)(place >> 32);
+    struct group *group = &groups[number % 2];
+    memcpy(group->bytes + (uint32_t)place, bytes, size);
+    atomic_fetch_add_explicit(&group->copied, size, memory_order_release);
+    if ((uint32_t)place == 0) { /* the first of its group */
+        atomic_fetch_add(&kicks, 1);
+        wake(&kicks, 1);
+    }
+    for (uint32_t seen; (int32_t)((seen = atomic_load(&done)) - number) < 0;)
+        sleep_on(&done, seen, UINT32_C(1) << number % 32);
+}
+
+/* The next group that somebody is in, closed; *size: its bytes. 0: the end. */
+static uint32_t close_group(size_t *size)
+{
+    for (;;) {
+        uint32_t seen = atomic_load(&kicks);
+        uint64_t word = atomic_load(&open_group);
+        if (atomic_load(&is_stopping))
+            return 0;
+        if ((uint32_t)word == 0) {
+            sleep_on(&kicks, seen, 1);
+            continue;
+        }
+        if (atomic_compare_exchange_strong(&open_group, &word, ((word >> 32) + 1) << 32)) {
+            *size = (uint32_t)word;
+            return (uint32_t)(word >> 32);
+        }
+    }
+}
+
+static void keep_tick(int timer)
+{
+    static uint64_t expires_ns;
+    static int where = -1;
+    uint64_t now_ns = perf_now_ns();
+    int here = sched_getcpu();
+    if (here == where && now_ns + TICK_LEFT_NS < expires_ns)
+        return;
+    where = here;
+    expires_ns = now_ns + TICK_AHEAD_NS;
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(expires_ns / 1000000000u), .tv_nsec = (long)(expires_ns % 1000000000u)}};
+    (void)timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void *write_all_groups(void *unused)
+{
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    size_t place = 0, size;
+    for (uint32_t number; (number = close_group(&size)) != 0;) {
+        struct group *group = &groups[number % 2];
+        while (atomic_load_explicit(&group->copied, memory_order_acquire) < size)
+            sched_yield();
+        size_t whole = (size + BLOCK - 1) & ~(size_t)(BLOCK - 1);
+        if (place + whole > FILE_SIZE)
+            place = 0;
+        keep_tick(timer);
+        struct iovec part = {group->bytes, whole};
+        if (pwritev2(file, &part, 1, (off_t)place, RWF_DSYNC) != (ssize_t)whole)
+            load_stop("floor", "a write failed");
+        place += whole;
+        atomic_store_explicit(&group->copied, 0, memory_order_relaxed);
+        atomic_store(&done, number);
+        wake(&done, UINT32_C(1) << number % 32);
+    }
+    close(timer);
+    return unused;
+}
+
+static void load_open(const struct load *load)
+{
+    if ((size_t)load->threads * load->size > GROUP_MAX / 2)
+        load_stop("floor", "too many callers with too much");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/floor", load->directory);
+    file = open(path, O_RDWR | O_CREAT | O_EXCL | O_DIRECT | O_CLOEXEC, 0600);
+    if (file < 0)
+        load_stop("floor", "cannot make a file for direct I/O");
+    for (int i = 0; i < 2; i++) {
+        void *bytes;
+        if (posix_memalign(&bytes, BLOCK, GROUP_MAX) != 0)
+            load_stop("floor", "no memory");
+        groups[i].bytes = bytes;
+        perf_fill_random(bytes, GROUP_MAX, (uint64_t)i + 1);
+    }
+    for (off_t at = 0; at < FILE_SIZE; at += GROUP_MAX)
+        if (pwrite(file, groups[0].bytes, GROUP_MAX, at) != GROUP_MAX)
+            load_stop("floor", "cannot fill the file");
+    if (fsync(file) != 0 || pthread_create(&writer, NULL, write_all_groups, NULL) != 0)
+        load_stop("floor", "cannot begin");
+}
+
+static void load_close(void)
+{
+    atomic_store(&is_stopping, 1);
+    atomic_fetch_add(&kicks, 1);
+    wake(&kicks, 1);
+    pthread_join(writer, NULL);
+    close(file);
+    free(groups[0].bytes);
+    free(groups[1].bytes);
+}
+
+int main(int argument_count, char **arguments)
+{
+    return load_main(argument_count, arguments, "floor");
+}
