@@ -25,6 +25,8 @@ struct group {
     _Alignas(128) _Atomic uint64_t copied; /* bytes; release, acquire */
     unsigned char *bytes;
 };
+/* Orders: seq_cst for the words that somebody sleeps on or is woken by, so that a sleeper sees the change or is seen; `copied` releases
+ * the bytes to the writer. */
 static struct group groups[2];
 static _Alignas(128) _Atomic uint64_t open_group = GROUP_ONE; /* number << 32 | bytes reserved in it */
 static _Alignas(128) _Atomic uint32_t done;                   /* futex: number of the last group that is durable */
@@ -44,16 +46,16 @@ static void wake(_Atomic uint32_t *word, uint32_t bits)
 
 static void load_commit(const void *bytes, size_t size)
 {
-    uint64_t place = atomic_fetch_add(&open_group, size);
+    uint64_t place = atomic_fetch_add_explicit(&open_group, size, memory_order_seq_cst);
     uint32_t number = (uint32_t)(place >> 32);
     struct group *group = &groups[number % 2];
     memcpy(group->bytes + (uint32_t)place, bytes, size);
     atomic_fetch_add_explicit(&group->copied, size, memory_order_release);
     if ((uint32_t)place == 0) { /* the first of its group */
-        atomic_fetch_add(&kicks, 1);
+        atomic_fetch_add_explicit(&kicks, 1, memory_order_seq_cst);
         wake(&kicks, 1);
     }
-    for (uint32_t seen; (int32_t)((seen = atomic_load(&done)) - number) < 0;)
+    for (uint32_t seen; (int32_t)((seen = atomic_load_explicit(&done, memory_order_seq_cst)) - number) < 0;)
         sleep_on(&done, seen, UINT32_C(1) << number % 32);
 }
 
@@ -61,15 +63,16 @@ static void load_commit(const void *bytes, size_t size)
 static uint32_t close_group(size_t *size)
 {
     for (;;) {
-        uint32_t seen = atomic_load(&kicks);
-        uint64_t word = atomic_load(&open_group);
-        if (atomic_load(&is_stopping))
+        uint32_t seen = atomic_load_explicit(&kicks, memory_order_seq_cst);
+        uint64_t word = atomic_load_explicit(&open_group, memory_order_seq_cst);
+        if (atomic_load_explicit(&is_stopping, memory_order_seq_cst))
             return 0;
         if ((uint32_t)word == 0) {
             sleep_on(&kicks, seen, 1);
             continue;
         }
-        if (atomic_compare_exchange_strong(&open_group, &word, ((word >> 32) + 1) << 32)) {
+        if (atomic_compare_exchange_strong_explicit(&open_group, &word, ((word >> 32) + 1) << 32, memory_order_seq_cst,
+                                                    memory_order_seq_cst)) {
             *size = (uint32_t)word;
             return (uint32_t)(word >> 32);
         }
@@ -108,7 +111,7 @@ static void *write_all_groups(void *unused)
             load_stop("floor", "a write failed");
         place += whole;
         atomic_store_explicit(&group->copied, 0, memory_order_relaxed);
-        atomic_store(&done, number);
+        atomic_store_explicit(&done, number, memory_order_seq_cst);
         wake(&done, UINT32_C(1) << number % 32);
     }
     close(timer);
@@ -140,8 +143,8 @@ static void load_open(const struct load *load)
 
 static void load_close(void)
 {
-    atomic_store(&is_stopping, 1);
-    atomic_fetch_add(&kicks, 1);
+    atomic_store_explicit(&is_stopping, 1, memory_order_seq_cst);
+    atomic_fetch_add_explicit(&kicks, 1, memory_order_seq_cst);
     wake(&kicks, 1);
     pthread_join(writer, NULL);
     close(file);
