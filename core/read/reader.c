@@ -121,6 +121,13 @@ static int at_end(void)
     return DWAL_EEND; /* an answer, not a failure: dwal_last_error stays */
 }
 
+/* The volume at `place` is gone, and `next` is the first that is there: were its records trimmed away before they were reached? Not
+ * when the volume that was read last says that `next` follows it. */
+static bool is_passed_by_trim(const struct dw_window *window, const struct place *place, uint32_t next)
+{
+    return next != window->successor && place->lsn < dw_store_first(window->store);
+}
+
 /* Stand in a volume of the log: over numbers that were never part of it, over the rest of a volume that was cut. */
 static int settle_in_volume(struct dw_window *window, struct place *place)
 {
@@ -131,6 +138,9 @@ static int settle_in_volume(struct dw_window *window, struct place *place)
             next = dw_store_first_from(window->store, number);
             if (next == DW_VOLUME_NUMBER_NONE)
                 return at_end();
+            if (next != number && is_passed_by_trim(window, place, next))
+                return dw_fail_at(DWAL_ETRIMMED, number, DWAL_NO_LSN, place->lsn, "volume %" PRIu32 " was trimmed away",
+                                  number);
         }
         if (next == number) {
             dw_window_ask_volume(window, number);

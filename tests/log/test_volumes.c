@@ -270,6 +270,68 @@ static void idle_readers_pin_nothing_that_is_trimmed(void **state)
     assert_int_equal(dwal_close(log), 0);
 }
 
+/* One entry in each block: so each volume begins with an entry, and none runs on from one volume into the next. */
+static void append_blocks(dwal *log, uint32_t count, uint64_t *lsns)
+{
+    static char bytes[3000];
+    struct iovec part;
+    struct dwal_entry entry = dw_log_kit_entry(bytes, sizeof bytes, &part);
+    uint64_t end;
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(dwal_append(log, &entry, &lsns[i], &end), 0);
+        assert_int_equal(dwal_sync(log, end), 0);
+    }
+}
+
+static void wait_until_gone(dwal *log, uint32_t number)
+{
+    struct dwal_volume volume = {.size = sizeof volume};
+    struct timespec pause = {.tv_nsec = 1000000};
+    for (int i = 0; i < 5000; i++) {
+        assert_int_equal(dwal_volume_from(log, number, &volume), 0);
+        if (volume.number != number)
+            return;
+        nanosleep(&pause, NULL);
+    }
+    fail_msg("volume %u is still there", number);
+}
+
+static void a_cursor_whose_next_volumes_were_trimmed_says_so(void **state)
+{
+    (void)state;
+    enum { COUNT = 300 };
+    static uint64_t lsns[COUNT];
+    dwal *log = dw_log_kit_create();
+    append_blocks(log, COUNT, lsns);
+    struct dwal_volume volume = {.size = sizeof volume};
+    assert_int_equal(dwal_volume_from(log, 3, &volume), 0);
+    assert_int_equal(volume.number, 3);
+    uint64_t trim = volume.begin;
+    dwal_cursor *cursor;
+    struct dwal_record record = {0};
+    assert_int_equal(dwal_cursor_open(log, 0, &cursor), 0);
+    uint32_t count = 0;
+    do {
+        assert_int_equal(dwal_cursor_next(cursor, &record), 0);
+        assert_int_equal(record.lsn, lsns[count]);
+        assert_int_equal(record.volume, 0);
+        count++;
+        assert_int_equal(dwal_volume_from(log, 1, &volume), 0);
+    } while (lsns[count] < volume.begin);
+    assert_int_equal(dwal_trim(log, trim), 0);
+    wait_until_gone(log, 1); /* volume 0 is pinned: what follows it goes nevertheless */
+    wait_until_gone(log, 2);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(dwal_cursor_next(cursor, &record), DWAL_ETRIMMED); /* and not the first entry of volume 3 */
+    assert_true(dwal_last_error()->volume == 1 || dwal_last_error()->volume == 0);
+    dwal_cursor_close(cursor);
+    assert_int_equal(dwal_cursor_open(log, 0, &cursor), 0);
+    assert_int_equal(dwal_cursor_next(cursor, &record), 0);
+    assert_int_equal(record.lsn, trim);
+    dwal_cursor_close(cursor);
+    assert_int_equal(dwal_close(log), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +342,7 @@ int main(void)
         DW_LOG_KIT_TEST(one_old_record_costs_few_device_reads),
         DW_LOG_KIT_TEST(an_old_record_of_a_large_batch_is_read_alone),
         DW_LOG_KIT_TEST(idle_readers_pin_nothing_that_is_trimmed),
+        DW_LOG_KIT_TEST(a_cursor_whose_next_volumes_were_trimmed_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
