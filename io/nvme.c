@@ -256,7 +256,7 @@ static void close_queue(struct dw_queue *base)
 {
     struct nvme_queue *queue = queue_of(base);
     dw_assert(base->in_flight == 0);
-    io_uring_queue_exit(&queue->ring);
+    dw_uring_destroy_ring(&queue->ring);
     dw_nvme_close(&queue->target);
     dw_free(queue);
 }
@@ -379,7 +379,7 @@ static int make_ring(struct nvme_queue *queue, int block, const struct dw_queue_
         return result == -EINVAL ? -EOPNOTSUPP : result; /* a kernel before 5.19 */
     result = prove_way(queue, block, options);
     if (result < 0)
-        io_uring_queue_exit(&queue->ring);
+        dw_uring_destroy_ring(&queue->ring);
     return result;
 }
 

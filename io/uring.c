@@ -15,6 +15,7 @@
  * Closing: nothing may be in flight; files leave the table, then the ring goes. */
 #ifdef DW_HAVE_URING
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -219,7 +220,7 @@ static void close_queue(struct dw_queue *base)
     struct dw_uring *queue = uring_of(base);
     dw_assert(base->in_flight == 0);
     dw_uring_files_close(queue);
-    io_uring_queue_exit(&queue->ring);
+    dw_uring_destroy_ring(&queue->ring);
     dw_free(queue);
 }
 
@@ -232,6 +233,16 @@ static const struct dw_queue_ops uring_ops = {
 };
 
 /* Newest first; an older kernel answers -EINVAL to flags that it does not know. The first is for one thread alone. */
+/* Rings that went away. A later one may be given the same addresses, in another thread: the kernel orders that, but in calls that
+ * liburing makes past libc, which the thread sanitizer does not see. */
+static atomic_uint rings_gone;
+
+void dw_uring_destroy_ring(struct io_uring *ring)
+{
+    atomic_fetch_add_explicit(&rings_gone, 1, memory_order_release); /* pairs: URING-GONE */
+    io_uring_queue_exit(ring);
+}
+
 int dw_uring_create_ring(struct io_uring *ring, uint32_t depth, bool is_shared, unsigned wanted)
 {
     static const unsigned choices[] = {
@@ -242,6 +253,7 @@ int dw_uring_create_ring(struct io_uring *ring, uint32_t depth, bool is_shared, 
     int result = -EINVAL;
     for (size_t i = is_shared ? 1 : 0; i < DW_COUNT_OF(choices) && result == -EINVAL; i++)
         result = io_uring_queue_init(depth, ring, choices[i] | wanted);
+    (void)atomic_load_explicit(&rings_gone, memory_order_acquire); /* pairs: URING-GONE */
     return result;
 }
 
@@ -257,7 +269,7 @@ int dw_queue_uring_create(struct dw_disk *disk, const struct dw_queue_options *o
     int result = dw_uring_create_ring(&queue->ring, options->depth, options->is_shared, 0);
     if (result == 0 && !(queue->ring.features & IORING_FEAT_RW_CUR_POS)) {
         /* Came with IORING_OP_WRITE (5.6): without it nothing here would work. */
-        io_uring_queue_exit(&queue->ring);
+        dw_uring_destroy_ring(&queue->ring);
         result = -ENOSYS;
     }
     if (result < 0) {

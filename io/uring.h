@@ -43,6 +43,7 @@ struct dw_uring {
 
 /* uring.c: a ring with the newest flags that the kernel knows, and `wanted` among them. */
 int dw_uring_create_ring(struct io_uring *ring, uint32_t depth, bool is_shared, unsigned wanted);
+void dw_uring_destroy_ring(struct io_uring *ring);
 /* Push what is prepared and, if asked, wait for a completion: at most one system call. is_polled: of a ring with IOPOLL. */
 int dw_uring_enter(struct io_uring *ring, bool is_waiting, bool is_polled);
 /* Will the ring never answer again, after this result of enter? */

@@ -147,7 +147,7 @@ static void close_reads(struct dw_reads *base)
 {
     struct uring_reads *reads = reads_of(base);
     dw_assert(reads->out == 0);
-    io_uring_queue_exit(&reads->ring);
+    dw_uring_destroy_ring(&reads->ring);
     dw_free(reads);
 }
 
@@ -162,7 +162,7 @@ int dw_posix_reads_create(struct dw_disk *disk, uint32_t depth, struct dw_reads 
     /* As if shared: completions then come in without being asked for, also into a ring that cannot be entered any more. */
     int result = dw_uring_create_ring(&reads->ring, depth, true, 0);
     if (result == 0 && !(reads->ring.features & IORING_FEAT_RW_CUR_POS)) {
-        io_uring_queue_exit(&reads->ring);
+        dw_uring_destroy_ring(&reads->ring);
         result = -ENOSYS; /* IORING_OP_READ came with it (5.6) */
     }
     if (result != 0) {
