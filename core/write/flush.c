@@ -18,7 +18,7 @@
 #include "core/write/flush.h"
 
 #define PREFETCH_BLOCKS_MAX 4u
-#define ROUND_OFF_SHARE     16u /* no larger part of a volume than that is left empty at its end */
+#define ROUND_OFF_SHARE     16u /* no larger part of a volume than that, or one block, is left empty at its end */
 
 /* ---- what may be written now ------------------------------------------------------------------------------------- */
 
@@ -97,10 +97,12 @@ static uint64_t find_run(struct dw_writer *writer, struct dw_volume **volume)
  * this run as markers, and the next commit begins the next volume. Returns the end of the run. */
 static uint64_t round_off(struct dw_writer *writer, const struct dw_volume *volume, uint64_t from, uint64_t to)
 {
-    uint64_t expected = dw_min_u64(to - from, writer->flush.run_blocks);
-    writer->flush.run_blocks = to - from;
+    uint64_t expected = dw_min_u64(to - from, writer->flush.run_blocks), mask = writer->ring.slot_mask;
+    /* Neither part of a run that the ring's end cut tells how long it was, and a marker tells nothing. */
+    if ((from & mask) != 0 && (to & mask) != 0 && !dw_ring_slot(&writer->ring, from)->is_marker)
+        writer->flush.run_blocks = to - from;
     uint64_t end = end_of_volume(writer, volume), rest = end - to;
-    uint64_t most = dw_min_u64(DW_FLUSH_KNEE_BLOCKS, writer->ring.geometry.data_blocks / ROUND_OFF_SHARE);
+    uint64_t most = dw_min_u64(DW_FLUSH_KNEE_BLOCKS, (writer->ring.geometry.data_blocks - 1) / ROUND_OFF_SHARE + 1);
     if (rest == 0 || rest >= expected || rest > most || end > end_of_piece(writer, volume))
         return to;
     /* Without a next one, what is left of this volume is needed. */
@@ -409,6 +411,7 @@ bool dw_flush_write_one(struct dw_writer *writer)
     uint64_t to = take_run(writer, &volume);
     if (to == from)
         return false;
+    dw_assert(volume != NULL);
     foresee_crossing(writer, volume, from, to);
     stamp_run(writer, volume, from, to);
     uint64_t start_ns = dw_writer_now(writer);
