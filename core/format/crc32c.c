@@ -19,9 +19,6 @@
 
 #include "core/format/codec.h"
 
-enum { PATH_UNKNOWN, PATH_FOLDING, PATH_FOLDING_WIDE, PATH_INSTRUCTION };
-static _Atomic int long_path = PATH_UNKNOWN;
-
 #if defined(__x86_64__)
 static bool has_upper_halves(void)
 {
@@ -39,20 +36,8 @@ static bool has_upper_halves(void)
 static void clear_upper_halves(void) {}
 #endif
 
-DW_COLD static int choose_long_path(void)
-{
-    const char *wish = secure_getenv("DWAL_CRC");
-    int path = has_upper_halves() ? PATH_FOLDING_WIDE : PATH_FOLDING;
-    if (DW_CRC32C_INSTRUCTION && wish != NULL && strcmp(wish, "sse42") == 0)
-        path = PATH_INSTRUCTION;
-    /* Several threads may get here; all store the same value, and nothing else hangs on it. */
-    atomic_store_explicit(&long_path, path, memory_order_relaxed);
-    return path;
-}
-
 /* ISA-L takes a writable pointer that it does not write to, an int, and a register that is not inverted. */
-__attribute__((noinline)) static uint32_t crc_by_folding(uint32_t crc, const unsigned char *at, size_t size,
-                                                         bool is_wide)
+static uint32_t crc_by_folding(uint32_t crc, const unsigned char *at, size_t size)
 {
     const size_t piece_max = (size_t)1 << 30;
     crc = ~crc;
@@ -62,46 +47,63 @@ __attribute__((noinline)) static uint32_t crc_by_folding(uint32_t crc, const uns
         at += piece;
         size -= piece;
     }
-    if (is_wide)
-        clear_upper_halves();
     return ~crc;
 }
 
-static int get_long_path(void)
+__attribute__((noinline)) static uint32_t crc_by_wide_folding(uint32_t crc, const unsigned char *at, size_t size)
 {
-    int path = atomic_load_explicit(&long_path, memory_order_relaxed);
-    return DW_UNLIKELY(path == PATH_UNKNOWN) ? choose_long_path() : path;
+    crc = crc_by_folding(crc, at, size);
+    clear_upper_halves();
+    return crc;
 }
 
-bool dw_crc32c_is_folding(void)
-{
-    return get_long_path() != PATH_INSTRUCTION;
-}
-
-/* 256 bytes a turn, for long spans where folding is not wanted. */
+/* 512 bytes a turn, for long spans where folding is not wanted. */
 __attribute__((noinline)) static uint32_t crc_by_instruction(uint32_t start, const unsigned char *at, size_t size)
 {
 #if DW_CRC32C_INSTRUCTION
     uint64_t crc = (uint32_t)~start;
-    for (const unsigned char *stop = at + (size & ~(size_t)255); at != stop; at += 256) {
-#pragma GCC unroll 32
-        for (unsigned word = 0; word < 256; word += 8)
+    for (const unsigned char *stop = at + (size & ~(size_t)511); at != stop; at += 512) {
+#pragma GCC unroll 64
+        for (unsigned word = 0; word < 512; word += 8)
             crc = DW_CRC32C_8(crc, dw_crc32c_load(at + word));
     }
     start = ~(uint32_t)crc;
-    size &= 255;
+    size &= 511;
 #endif
     return size > 0 ? dw_crc32c_short(start, at, size) : start;
+}
+
+typedef uint32_t long_way(uint32_t crc, const unsigned char *at, size_t size);
+static long_way choose_and_go;
+static long_way *_Atomic the_long_way = choose_and_go;
+
+DW_COLD static long_way *choose(void)
+{
+    const char *wish = secure_getenv("DWAL_CRC");
+    long_way *way = has_upper_halves() ? crc_by_wide_folding : crc_by_folding;
+    if (DW_CRC32C_INSTRUCTION && wish != NULL && strcmp(wish, "sse42") == 0)
+        way = crc_by_instruction;
+    /* Several threads may get here; all store the same value, and nothing else hangs on it. */
+    atomic_store_explicit(&the_long_way, way, memory_order_relaxed);
+    return way;
+}
+
+static uint32_t choose_and_go(uint32_t crc, const unsigned char *at, size_t size)
+{
+    return choose()(crc, at, size);
+}
+
+bool dw_crc32c_is_folding(void)
+{
+    long_way *way = atomic_load_explicit(&the_long_way, memory_order_relaxed);
+    return (way == choose_and_go ? choose() : way) != crc_by_instruction;
 }
 
 uint32_t dw_crc32c(uint32_t crc, const void *bytes, size_t size)
 {
     if (size <= DW_CRC32C_SHORT)
         return dw_crc32c_short(crc, bytes, size);
-    int path = get_long_path();
-    if (path == PATH_INSTRUCTION)
-        return crc_by_instruction(crc, bytes, size);
-    return crc_by_folding(crc, bytes, size, path == PATH_FOLDING_WIDE);
+    return atomic_load_explicit(&the_long_way, memory_order_relaxed)(crc, bytes, size);
 }
 
 /* The effect of one byte, for the reflected polynomial 0x82f63b78. */
