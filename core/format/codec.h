@@ -24,6 +24,8 @@ struct dw_identity {
     uint32_t tag_key;     /* bit 31 set */
     uint32_t block_seed;  /* CRC32C of log_id, start value 0 */
     uint32_t record_seed; /* CRC32C of log_id, start value 0x9e3779b9 */
+    /* The register, not inverted, in which 8 bytes of an lsn and 16 of a record's header end as the checksum itself. */
+    uint32_t record_start;
 };
 /* Asserts bit 31 of tag_key. */
 void dw_identity_init(struct dw_identity *identity, const uint8_t log_id[16], uint32_t tag_key);
@@ -123,26 +125,25 @@ static inline uint32_t dw_record_crc_begin(const struct dw_identity *identity, u
 }
 
 /* All 20 bytes of the header of an entry without metadata, written at `to`: the same as the two above, in registers. In two
- * halves, for who has the checksum of the data last. */
-struct dw_record_head {
-    uint64_t crc, sizes;
-};
-static inline struct dw_record_head dw_record_head_begin(uint8_t *to, const struct dw_identity *identity, uint64_t lsn,
-                                                         uint64_t data_size, uint16_t user)
+ * halves, for who has the checksum of the data last: the first returns the register of the checksum, to be given to the second,
+ * which reads back what the first wrote: between the two registers are scarce. */
+static inline uint64_t dw_record_head_begin(uint8_t *to, const struct dw_identity *identity, uint64_t lsn,
+                                            uint64_t data_size, uint16_t user)
 {
-    struct dw_record_head head = {
-        .crc = dw_crc32c_word((uint32_t)~identity->record_seed, lsn),
-        .sizes = data_size | (uint64_t)DW_RECORD_ENTRY << 32 | (uint64_t)user << 48,
-    };
-    memcpy(to + offsetof(struct dw_record_header, data_size), &head.sizes, sizeof head.sizes);
-    return head;
+    uint64_t sizes = data_size | (uint64_t)DW_RECORD_ENTRY << 32 | (uint64_t)user << 48;
+    memcpy(to + offsetof(struct dw_record_header, data_size), &sizes, sizeof sizes);
+    return dw_crc32c_word(identity->record_start, lsn);
 }
-static inline void dw_record_head_end(uint8_t *to, struct dw_record_head head, uint32_t data_crc)
+static inline void dw_record_head_end(uint8_t *to, uint64_t crc, uint32_t data_crc)
 {
-    uint64_t word = data_crc; /* and the size of the metadata: 0 */
-    uint32_t crc = ~(uint32_t)dw_crc32c_word(dw_crc32c_word(head.crc, word), head.sizes);
-    memcpy(to, &crc, sizeof crc);
-    memcpy(to + sizeof crc, &word, sizeof word);
+    uint64_t word = data_crc, sizes; /* the upper half is the size of the metadata: 0 */
+    uint8_t *written = to + offsetof(struct dw_record_header, data_size);
+    __asm__("" : "+m"(*(uint8_t(*)[sizeof sizes])written)); /* or else the compiler keeps what was written */
+    memcpy(&sizes, written, sizeof sizes);
+    crc = dw_crc32c_word(dw_crc32c_word(crc, word), sizes);
+    uint32_t narrow = (uint32_t)crc;
+    memcpy(to, &narrow, sizeof narrow);
+    memcpy(to + sizeof narrow, &word, sizeof word);
 }
 static inline void dw_record_header_put(uint8_t *to, const struct dw_identity *identity, uint64_t lsn,
                                         uint32_t data_crc, uint32_t data_size, uint16_t user)

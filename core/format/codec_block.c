@@ -11,6 +11,9 @@
 #include "core/format/ondisk.h"
 
 #define RECORD_SEED_START 0x9e3779b9u
+/* 24 bytes of zeros make all ones of it. Checksums are linear: with it in the register from the start, the inversion at the end
+ * of a record's 24 bytes is done. */
+#define INVERTS_OVER_24_BYTES 0xc623cf97u
 /* What the checksum of a block header covers: all behind it. */
 #define COVERED_FROM 8u
 #define COVERED_SIZE (DW_BLOCK_HEADER_SIZE - COVERED_FROM)
@@ -22,6 +25,7 @@ void dw_identity_init(struct dw_identity *identity, const uint8_t log_id[16], ui
     identity->tag_key = tag_key;
     identity->block_seed = dw_crc32c_short(0, log_id, sizeof identity->log_id);
     identity->record_seed = dw_crc32c_short(RECORD_SEED_START, log_id, sizeof identity->log_id);
+    identity->record_start = ~identity->record_seed ^ INVERTS_OVER_24_BYTES;
 }
 
 const char *dw_decoded_text(enum dw_decoded verdict)

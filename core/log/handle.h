@@ -29,6 +29,8 @@ struct dw_damage_list {
 };
 
 struct dwal {
+    struct dw_writer
+        writer; /* first, so that dwal_append hands its own argument on. Writers only, but for the ways of an append */
     struct dw_arena *arena; /* memory of ring, store and recovery */
     struct dw_disk *disk;
     bool is_disk_borrowed;
@@ -50,8 +52,7 @@ struct dwal {
     char choice_key[DW_MEASURED_KEY_SIZE];
     struct dw_drift drift;        /* the maker's */
     _Atomic bool is_choice_stale; /* relaxed: the maker tells, anybody reads; a fact for people */
-    struct dw_writer writer;
-    bool is_writer_ready; /* the store's hooks may reach the writer; set before any thread starts */
+    bool is_writer_ready;         /* the store's hooks may reach the writer; set before any thread starts */
     struct dw_worker flusher;
     struct dw_worker maker;
     _Atomic bool is_maker_stopping; /* release by close, acquire by the maker; pairs: MAKER-STOP */

@@ -10,17 +10,42 @@
 #include <string.h>
 
 #include "core/format/crc32c.h"
+#include "core/format/geometry.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
+/* gcc saves a frame pointer in each function whose values may be wide, so that it hears nothing of them; sanitizers must. */
+#if defined(__AVX2__) && defined(__GNUC__) && !defined(__clang__) && !defined(DW_SANITIZED)
+#define DW_COPY_UNHEARD 1
+struct __attribute__((may_alias)) dw_copy_wide {
+    uint8_t bytes[32];
+};
+#else
+#define DW_COPY_UNHEARD 0
+#endif
+
 DW_INLINE void dw_copy_32(uint8_t *to, const uint8_t *from)
 {
-#if defined(__AVX2__)
+#if DW_COPY_UNHEARD
+    __asm__("vmovdqu %1, %%ymm0\n\t"
+            "vmovdqu %%ymm0, %0"
+            : "=m"(*(struct dw_copy_wide *)(void *)to)
+            : "m"(*(const struct dw_copy_wide *)(const void *)from)
+            : "xmm0");
+#elif defined(__AVX2__)
     _mm256_storeu_si256((__m256i_u *)(void *)to, _mm256_loadu_si256((const __m256i_u *)(const void *)from));
 #else
     memcpy(to, from, 32);
+#endif
+}
+
+/* To be called behind the last dw_copy_32 of a function, which else leaves upper halves of registers in use. */
+DW_INLINE void dw_copy_end(void)
+{
+#if DW_COPY_UNHEARD
+    _mm256_zeroupper();
 #endif
 }
 
@@ -43,24 +68,32 @@ DW_INLINE void dw_copy_few(uint8_t *to, const uint8_t *from, size_t size)
     }
 }
 
-/* At most 512 bytes: as many whole steps as fit by a jump into straight code, and the last 32 bytes once more. */
+/* At most 64 bytes. */
+DW_INLINE void dw_copy_64(uint8_t *to, const uint8_t *from, size_t size)
+{
+    if (size < 32) {
+        dw_copy_few(to, from, size);
+    } else {
+        dw_copy_32(to, from);
+        dw_copy_32(to + size - 32, from + size - 32);
+    }
+}
+
+/* At most 512 bytes: the first 32, then as many whole steps as end with the last byte, by a jump into straight code. */
 DW_INLINE void dw_copy_short(uint8_t *to, const uint8_t *from, size_t size)
 {
 #define COPY_STEP(n)                                                                                                   \
     case (n):                                                                                                          \
-        dw_copy_32(to - 32 * (n), from - 32 * (n));                                                                    \
+        dw_copy_32(to_end - 32 * (n), from_end - 32 * (n));                                                            \
         __attribute__((fallthrough))
     if (DW_UNLIKELY(size < 32)) {
         dw_copy_few(to, from, size);
         return;
     }
-    size_t last = size - 32;
-    size_t steps = (size - 1) / 32;
-    uint8_t *last_to = to + last;
-    const uint8_t *last_from = from + last;
-    to += steps * 32;
-    from += steps * 32;
-    switch (steps) {
+    const uint8_t *from_end = from + size;
+    uint8_t *to_end = to + size;
+    dw_copy_32(to, from);
+    switch ((size - 1) / 32) {
         COPY_STEP(15);
         COPY_STEP(14);
         COPY_STEP(13);
@@ -77,12 +110,26 @@ DW_INLINE void dw_copy_short(uint8_t *to, const uint8_t *from, size_t size)
         COPY_STEP(2);
         COPY_STEP(1);
     case 0:
-        dw_copy_32(last_to, last_from);
         break;
     default:
         __builtin_unreachable();
     }
 #undef COPY_STEP
+}
+
+/* At most 512 bytes, but mostly few: up to 128 without a jump. */
+DW_INLINE void dw_copy_behind(uint8_t *to, const uint8_t *from, size_t size)
+{
+    if (size <= 64) {
+        dw_copy_64(to, from, size);
+    } else if (size <= 128) {
+        dw_copy_32(to, from);
+        dw_copy_32(to + 32, from + 32);
+        dw_copy_32(to + size - 64, from + size - 64);
+        dw_copy_32(to + size - 32, from + size - 32);
+    } else {
+        dw_copy_short(to, from, size);
+    }
 }
 
 /* Any number. */
@@ -106,76 +153,107 @@ DW_INLINE void dw_copy_sector(uint8_t *to, const uint8_t *from)
     dw_copy_32(to + DW_COPY_SECTOR - 32, from + DW_COPY_SECTOR - 32);
 }
 
-/* Copy to `at` in one block, stepping over the tags and stamping them; one right behind the last byte is the caller's. Blocks are
- * aligned to their sectors in memory too. Returns where it ended. Out of line: it needs no memory but what it copies. */
-__attribute__((noinline, unused)) static uint8_t *dw_copy_over_tags(uint8_t *at, const uint8_t *from, size_t size,
-                                                                    uint32_t tag, size_t sector_mask)
+/* Copy to `at` in one block of sectors of 512 bytes, stepping over the tags and stamping them; one right behind the last byte is
+ * the caller's. Blocks are aligned to their sectors in memory too. Returns where it ended. */
+DW_INLINE uint8_t *dw_copy_over_near_tags(uint8_t *at, const uint8_t *from, size_t size, uint32_t tag)
 {
-    size_t room = (~(uintptr_t)at & sector_mask) + 1;
+    size_t room = (~(uintptr_t)at & (DW_COPY_SECTOR + DW_TAG_SIZE - 1)) + 1;
     if (size > room) {
-        do {
-            dw_copy(at, from, room);
-            memcpy(at + room, &tag, sizeof tag);
-            at += room + sizeof tag;
-            from += room;
-            size -= room;
-            room = sector_mask + 1 - sizeof tag;
-        } while (size > room && room != DW_COPY_SECTOR);
-        for (; size > room; size -= DW_COPY_SECTOR) {
+        dw_copy_short(at, from, room);
+        at += room;
+        from += room;
+        memcpy(at, &tag, sizeof tag);
+        at += sizeof tag;
+        for (size -= room; size > DW_COPY_SECTOR; size -= DW_COPY_SECTOR) {
             dw_copy_sector(at, from);
             memcpy(at + DW_COPY_SECTOR, &tag, sizeof tag);
             at += DW_COPY_SECTOR + sizeof tag;
             from += DW_COPY_SECTOR;
         }
     }
-    dw_copy(at, from, size);
+    dw_copy_short(at, from, size);
+    dw_copy_end();
     return at + size;
 }
 
-#if DW_CRC32C_INSTRUCTION
-/* Copy and checksum the last `size` bytes, fewer than 32, in one pass. */
-DW_INLINE uint32_t dw_copy_few_with_crc(uint8_t *to, const uint8_t *from, size_t size, uint64_t crc)
+/* The same for larger sectors. */
+__attribute__((noinline, unused)) static uint8_t *dw_copy_over_far_tags(uint8_t *at, const uint8_t *from, size_t size,
+                                                                        uint32_t tag, size_t sector_mask)
 {
-    for (; size >= 8; size -= 8, from += 8, to += 8) {
-        uint64_t word = dw_crc32c_load(from);
-        crc = DW_CRC32C_8(crc, word);
-        memcpy(to, &word, sizeof word);
+    size_t room = (~(uintptr_t)at & sector_mask) + 1;
+    for (; size > room; room = sector_mask + 1 - sizeof tag) {
+        dw_copy(at, from, room);
+        memcpy(at + room, &tag, sizeof tag);
+        at += room + sizeof tag;
+        from += room;
+        size -= room;
     }
-    uint32_t last = (uint32_t)crc;
-    if (size & 4) {
-        uint32_t word;
-        memcpy(&word, from, sizeof word);
-        last = DW_CRC32C_4(last, word);
-        memcpy(to, &word, sizeof word);
-        from += 4;
-        to += 4;
-    }
-    for (size &= 3; size > 0; size--, from++, to++) {
-        *to = *from;
-        last = DW_CRC32C_1(last, *to);
-    }
-    return last;
+    dw_copy(at, from, size);
+    dw_copy_end();
+    return at + size;
 }
-#endif
 
-/* Copy and checksum at most 511 bytes, from the start value 0, in one pass: a jump into straight code, then what is no whole step. */
-DW_INLINE uint32_t dw_copy_with_crc(uint8_t *to, const uint8_t *from, size_t size)
+/* The same for sectors of any size. Out of line: it needs no memory but what it copies. */
+__attribute__((noinline, unused)) static uint8_t *dw_copy_over_tags(uint8_t *at, const uint8_t *from, size_t size,
+                                                                    uint32_t tag, size_t sector_mask)
 {
+    if (DW_LIKELY(sector_mask == DW_COPY_SECTOR + DW_TAG_SIZE - 1))
+        return dw_copy_over_near_tags(at, from, size, tag);
+    return dw_copy_over_far_tags(at, from, size, tag, sector_mask);
+}
+
 #if DW_CRC32C_INSTRUCTION
-#define SUM_STEP(n)                                                                                                    \
-    case (n):                                                                                                          \
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * (n)));                                                       \
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * (n) + 8));                                                   \
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * (n) + 16));                                                  \
-        crc = DW_CRC32C_8(crc, dw_crc32c_load(from - 32 * (n) + 24));                                                  \
-        dw_copy_32(to - 32 * (n), from - 32 * (n));                                                                    \
-        __attribute__((fallthrough))
+/* The register from which 8 - n bytes of zeros make the start value, for 1 to 7 bytes n behind them. */
+static const uint32_t dw_crc32c_starts[8] = {
+    0x20481012, 0xf145ff88, 0x08de2648, 0xcbaa9b55, 0x641f6454, 0x96db52a8, 0x2804363b, 0xa942e6bc,
+};
+
+/* The checksum of the first `size` % 8 bytes, not 0: zeros in front of them make `word` of them. */
+DW_INLINE uint64_t dw_crc32c_odd(size_t size, uint64_t word)
+{
+    return DW_CRC32C_8(dw_crc32c_starts[size % 8], word << (-(unsigned)size * 8 & 63));
+}
+
+/* Copy and checksum fewer than 32 bytes in one pass. The 7 bytes in front of `to` may be read. */
+DW_INLINE uint32_t dw_copy_few_with_crc(uint8_t *to, const uint8_t *from, size_t size)
+{
     uint64_t crc = UINT32_MAX;
-    __asm__("" : "+r"(crc)); /* or else each step starts with code of its own for a crc that is known */
-    size_t whole = size & ~(size_t)31;
-    from += whole;
-    to += whole;
-    switch (size / 32) {
+    dw_copy_few(to, from, size);
+    if (size % 8 != 0)
+        crc = dw_crc32c_odd(size, size > 8 ? dw_crc32c_load(from)
+                                           : dw_crc32c_load(to + size - 8) >> (-(unsigned)size * 8 & 63));
+    for (size_t at = size % 8; at < size; at += 8)
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from + at));
+    return ~(uint32_t)crc;
+}
+
+/* Begin to copy and checksum more than 32 bytes, no multiple of 32, in one pass: what is no whole word is summed, what is no whole
+ * step of 32 copied. */
+DW_INLINE uint64_t dw_copy_odd_with_crc(uint8_t *to, const uint8_t *from, size_t size, uint64_t crc)
+{
+    dw_copy_32(to, from);
+    return size % 8 == 0 ? crc : dw_crc32c_odd(size, dw_crc32c_load(from));
+}
+
+/* The rest, at most 511 bytes up to the ends that are given, `words` whole words: a jump into straight code. */
+DW_INLINE uint64_t dw_copy_words_with_crc(uint8_t *to_end, const uint8_t *from_end, size_t words, uint64_t crc)
+{
+#define SUM_WORD(n)                                                                                                    \
+    case (n):                                                                                                          \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from_end - 8 * (n)));                                                    \
+        __attribute__((fallthrough))
+#define SUM_STEP(n)                                                                                                    \
+    case 4 * (n):                                                                                                      \
+        dw_copy_32(to_end - 32 * (n), from_end - 32 * (n));                                                            \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(from_end - 32 * (n)));                                                   \
+        __attribute__((fallthrough));                                                                                  \
+        SUM_WORD(4 * (n)-1);                                                                                           \
+        SUM_WORD(4 * (n)-2);                                                                                           \
+        SUM_WORD(4 * (n)-3)
+    switch (words) {
+        SUM_WORD(63);
+        SUM_WORD(62);
+        SUM_WORD(61);
         SUM_STEP(15);
         SUM_STEP(14);
         SUM_STEP(13);
@@ -197,13 +275,40 @@ DW_INLINE uint32_t dw_copy_with_crc(uint8_t *to, const uint8_t *from, size_t siz
         __builtin_unreachable();
     }
 #undef SUM_STEP
-    if (size != whole)
-        crc = dw_copy_few_with_crc(to, from, size & 31, crc);
-    return ~(uint32_t)crc;
+#undef SUM_WORD
+    return crc;
+}
+
 #else
+DW_INLINE uint32_t dw_copy_few_with_crc(uint8_t *to, const uint8_t *from, size_t size)
+{
     memcpy(to, from, size);
     return dw_crc32c_table(0, from, size);
+}
+DW_INLINE uint64_t dw_copy_odd_with_crc(uint8_t *to, const uint8_t *from, size_t size, uint64_t crc)
+{
+    size %= 32;
+    memcpy(to, from, size);
+    return ~dw_crc32c_table(~(uint32_t)crc, from, size);
+}
+DW_INLINE uint64_t dw_copy_words_with_crc(uint8_t *to_end, const uint8_t *from_end, size_t words, uint64_t crc)
+{
+    size_t size = words / 4 * 32;
+    memcpy(to_end - size, from_end - size, size);
+    return ~dw_crc32c_table(~(uint32_t)crc, from_end - size, size);
+}
 #endif
+
+/* All of at most 511 bytes. */
+DW_INLINE uint32_t dw_copy_with_crc(uint8_t *to, const uint8_t *from, size_t size)
+{
+    uint64_t crc = UINT32_MAX;
+    if (size < 32)
+        return dw_copy_few_with_crc(to, from, size);
+    if (size % 32 != 0)
+        crc = dw_copy_odd_with_crc(to, from, size, crc);
+    __asm__("" : "+r"(crc)); /* or else each word starts with code of its own for a crc that is known */
+    return ~(uint32_t)dw_copy_words_with_crc(to + size, from + size, size / 8, crc);
 }
 
 #endif

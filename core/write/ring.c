@@ -49,9 +49,10 @@ int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const
     ring->first_block = next_block;
     ring->slot_count = (uint32_t)(size / geometry->block_size);
     ring->slot_mask = ring->slot_count - 1;
-    ring->sector_payload = geometry->sector_size - DW_TAG_SIZE;
+    ring->slot_at_mask = (uint64_t)ring->slot_mask * sizeof(struct dw_slot);
+    ring->block_payload = geometry->payload_size;
     ring->sector_mask = geometry->sector_size - 1;
-    ring->sector_reciprocal = (UINT64_C(1) << 32) / ring->sector_payload + 1;
+    ring->sector_reciprocal = (UINT64_C(1) << 32) / (geometry->sector_size - DW_TAG_SIZE) + 1;
     ring->kick_mask = ring->slot_count / 4 - 1;
     ring->bytes_size = size;
     if (!take_memory(ring, arena)) {
@@ -59,8 +60,10 @@ int dw_ring_init(struct dw_ring *ring, const struct dw_geometry *geometry, const
         return -ENOMEM;
     }
     dw_assert(((uintptr_t)ring->bytes & ring->sector_mask) == 0);
-    for (uint32_t i = 0; i < ring->slot_count; i++)
+    for (uint32_t i = 0; i < ring->slot_count; i++) {
         ring->slots[i].bytes = ring->bytes + (size_t)i * geometry->block_size;
+        ring->slots[i].end = ring->slots[i].bytes + geometry->block_size;
+    }
     for (uint64_t block = next_block; block < next_block + ring->slot_count; block++)
         slot_prepare(ring, block);
     atomic_init(&ring->tail, dw_lsn_of_block(geometry, next_block));

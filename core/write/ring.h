@@ -30,6 +30,7 @@ struct dw_slot {
      * publishes both. Stale reads only make the flusher look again. Reset by the role when the slot is released. */
     alignas(DW_CACHE_LINE) _Atomic uint64_t filled;
     uint8_t *bytes;        /* of the block; never changes */
+    uint8_t *end;          /* behind its last byte; never changes */
     uint32_t tag;          /* sector tag of the block that owns the slot; set when the slot is released */
     uint32_t first_record; /* 0, a record at the start, until whoever runs on into the block says otherwise */
     uint32_t fill;         /* P, or less once the role sealed the block */
@@ -39,8 +40,12 @@ struct dw_slot {
 #define DW_SLOT_RECORD (UINT64_C(1) << 32)
 
 struct dw_ring {
+    /* Appenders: lsn at which the next reservation starts. Only grows. acq_rel so that a reader that saw the old tail
+     * after its copy has seen no byte of a later reservation (pairs: RING-OVERWRITE). First, so that an append has its address. */
+    alignas(DW_CACHE_LINE) _Atomic uint64_t tail;
+
     /* Read-mostly. */
-    struct dw_geometry geometry;
+    alignas(DW_CACHE_LINE) struct dw_geometry geometry;
     struct dw_identity identity;
     uint8_t *bytes;
     struct dw_slot *slots;
@@ -49,14 +54,11 @@ struct dw_ring {
     uint64_t first_block; /* the ring never held a block before it */
     uint32_t slot_count;  /* a power of two */
     uint32_t slot_mask;
-    uint32_t sector_payload;    /* payload bytes between two tags */
+    uint64_t slot_at_mask;      /* the same for a slot's distance from the first, in bytes */
+    uint64_t block_payload;     /* geometry.payload_size, as wide as an lsn */
     size_t sector_mask;         /* bytes of a sector, minus 1 */
-    uint64_t sector_reciprocal; /* q * it >> 32 == q / sector_payload, for q below a block's size */
+    uint64_t sector_reciprocal; /* q * it >> 32 == q / payload bytes between two tags, for q below a block's size */
     uint32_t kick_mask; /* appenders call the flusher when they enter a block whose number has these bits zero */
-
-    /* Appenders: lsn at which the next reservation starts. Only grows. acq_rel so that a reader that saw the old tail
-     * after its copy has seen no byte of a later reservation (pairs: RING-OVERWRITE). */
-    alignas(DW_CACHE_LINE) _Atomic uint64_t tail;
 
     /* The role: first block that may not be written into the ring yet. release; pairs: RING-ROOM. */
     alignas(DW_CACHE_LINE) _Atomic uint64_t room_end;
@@ -79,7 +81,13 @@ void dw_ring_destroy(struct dw_ring *ring);
 
 static inline struct dw_slot *dw_ring_slot(struct dw_ring *ring, uint64_t block)
 {
-    return &ring->slots[block & ring->slot_mask];
+    return (struct dw_slot *)(void *)((uint8_t *)ring->slots + (block * sizeof(struct dw_slot) & ring->slot_at_mask));
+}
+/* That of the block behind. */
+static inline struct dw_slot *dw_ring_next_slot(struct dw_ring *ring, struct dw_slot *slot)
+{
+    uint64_t at = (uint64_t)((uint8_t *)(slot + 1) - (uint8_t *)ring->slots);
+    return (struct dw_slot *)(void *)((uint8_t *)ring->slots + (at & ring->slot_at_mask));
 }
 static inline uint8_t *dw_ring_block(struct dw_ring *ring, uint64_t block)
 {
@@ -92,11 +100,11 @@ struct dw_ring_place {
 };
 DW_INLINE struct dw_ring_place dw_ring_place_of(const struct dw_ring *ring, uint64_t lsn)
 {
-    uint64_t offset = lsn % ring->geometry.payload_size;
+    uint64_t offset = lsn % ring->block_payload;
     uint64_t sector = (offset + (DW_BLOCK_HEADER_SIZE - DW_TAG_SIZE)) * ring->sector_reciprocal >> 32;
-    return (struct dw_ring_place){.block = lsn / ring->geometry.payload_size,
+    return (struct dw_ring_place){.block = lsn / ring->block_payload,
                                   .byte = offset + DW_BLOCK_HEADER_SIZE + DW_TAG_SIZE * sector,
-                                  .room = ring->geometry.payload_size - offset};
+                                  .room = ring->block_payload - offset};
 }
 static inline uint32_t dw_slot_filled_bytes(uint64_t filled)
 {
@@ -105,6 +113,14 @@ static inline uint32_t dw_slot_filled_bytes(uint64_t filled)
 static inline uint32_t dw_slot_records(uint64_t filled)
 {
     return (uint32_t)(filled >> 32);
+}
+
+/* Where a reservation of `size` bytes, at most DW_RING_FAST_MAX, may start at the latest to need no further question; in front of
+ * all lsns when there is no such place. Lsns are below 2^63. */
+DW_INLINE int64_t dw_ring_last_start(const struct dw_ring *ring, uint64_t size)
+{
+    uint64_t limit = atomic_load_explicit(&ring->fast_limit, memory_order_acquire); /* pairs: RING-ROOM */
+    return (int64_t)(limit - size);
 }
 
 /* ---- the role's side ---- */

@@ -88,10 +88,10 @@ struct dw_writer;
 typedef int dw_append_one_fn(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end);
 
 struct dw_writer {
+    struct dw_ring ring; /* first: see its tail */
     /* Set before any thread starts. Of a log that is open for reading too: it refuses. */
     dw_append_one_fn *append_one;
     size_t one_pass_max; /* longest data that is copied and summed in one pass */
-    struct dw_ring ring;
     struct dw_durable durable;
     struct dw_store *store;
     struct dw_writer_options options;

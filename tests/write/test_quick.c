@@ -1,5 +1,6 @@
 /* test_quick.c - the shortest ways of an append: whatever tag or block's end lies in a record's way, it reads back. */
 #include "core/write/append.h"
+#include "core/write/copy.h"
 #include "tests/lib/vector.h"
 #include "tests/write/writer_kit.h"
 
@@ -57,7 +58,7 @@ static void check_way(dw_append_one_fn *way, uint32_t sector, size_t one_pass_ma
     writer->one_pass_max = one_pass_max;
     uint64_t random = sector + max, lsn, end = 0, tail = 0;
     for (uint64_t i = 0; i < RECORDS; i++) {
-        size_t length = choose_length(&random, tail, max);
+        size_t length = i <= max ? i : choose_length(&random, tail, max); /* each length, then those that are hard */
         int result =
             is_general(i) ? append(i, 7, (uint32_t)length, &lsn, &end) : append_quick(way, i, length, &lsn, &end);
         assert_int_equal(result, 0);
@@ -104,6 +105,25 @@ static void this_processor_writes_records_over_tags_and_blocks(void **state)
     if (dw_append_quickest() == dw_append_plain)
         skip(); /* it has no other way */
     check_processor(dw_append_quickest());
+}
+
+/* Nothing is written beside the copy, however short it is. */
+static void copy_of_any_short_length_is_exact(void **state)
+{
+    (void)state;
+    uint8_t from[512], to[16 + 512 + 16], expected[sizeof to];
+    fill(from, sizeof from, 3);
+    for (size_t size = 0; size < sizeof from; size++) {
+        memset(to, 0xa5, sizeof to);
+        memset(expected, 0xa5, sizeof expected);
+        memcpy(expected + 16, from, size);
+        assert_int_equal(dw_copy_with_crc(to + 16, from, size), dw_crc32c_table(0, from, size));
+        assert_memory_equal(to, expected, sizeof to);
+        memset(to, 0xa5, sizeof to);
+        dw_copy_behind(to + 16, from, size);
+        assert_memory_equal(to, expected, sizeof to);
+    }
+    dw_copy_end();
 }
 
 static void record_that_ends_with_a_volume_is_no_spill(void **state)
@@ -202,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_processor_writes_records_over_tags_and_blocks),
         cmocka_unit_test(this_processor_writes_records_over_tags_and_blocks),
+        cmocka_unit_test(copy_of_any_short_length_is_exact),
         cmocka_unit_test(record_that_ends_with_a_volume_is_no_spill),
         cmocka_unit_test(many_threads_by_the_shortest_way_lose_nothing),
         cmocka_unit_test(append_leaves_no_upper_halves_in_use),
