@@ -163,6 +163,7 @@ static void a_volume_is_not_filled_up_for_nothing(void **state)
     end = commit_through_volume_0(1, &count);
     assert_int_equal(count, fake.geometry.data_blocks);
     assert_int_equal(atomic_load(&writer->counts.markers), 0);
+    assert_int_equal(atomic_load(&fake.foreseen), 1); /* one write before the end, and not again */
     tear_down();
     set_up(512, 1 << 20, 4, 1024, false); /* no next volume: what is left of this one is needed */
     fake.claims_on_demand = false;
