@@ -18,10 +18,24 @@
 #include "tests/lib/watchdog.h"
 
 #define CANCELLED_THREADS 40
+#define DIRECTORY_SIZE    (DW_TMPDIR_SIZE + 8)
 
 static struct dwal_entry entry_of(struct iovec *data)
 {
     return (struct dwal_entry){.data = data, .data_count = 1};
+}
+
+/* A small log in a directory of its own. Returns the options to open it with. */
+static struct dwal_options make_log(char path[DW_TMPDIR_SIZE], char directory[DIRECTORY_SIZE])
+{
+    dw_tmpdir_make(path, "cancel");
+    (void)snprintf(directory, DIRECTORY_SIZE, "%s/log", path);
+    struct dwal_options options = DWAL_OPTIONS_INIT;
+    options.volume_size = 1 << 20;
+    options.blanks = 1;
+    options.backend = "sync";
+    assert_int_equal(dwal_create(directory, &options), 0);
+    return options;
 }
 
 static void *commit_for_ever(void *log)
@@ -41,15 +55,9 @@ static void a_cancelled_committer_does_not_keep_the_role(void **state)
     (void)state;
     dw_watchdog_install("test_cancel", NULL);
     alarm(120); /* who keeps the role keeps everybody */
-    char path[DW_TMPDIR_SIZE], directory[DW_TMPDIR_SIZE + 8];
-    dw_tmpdir_make(path, "cancel");
-    (void)snprintf(directory, sizeof directory, "%s/log", path);
-    struct dwal_options options = DWAL_OPTIONS_INIT;
-    options.volume_size = 1 << 20;
-    options.blanks = 1;
-    options.backend = "sync";
+    char path[DW_TMPDIR_SIZE], directory[DIRECTORY_SIZE];
+    struct dwal_options options = make_log(path, directory);
     dwal *log;
-    assert_int_equal(dwal_create(directory, &options), 0);
     assert_int_equal(dwal_open(directory, &options, &log), 0);
     char bytes[] = "somebody else";
     struct iovec data = {bytes, sizeof bytes};
@@ -111,14 +119,8 @@ static void a_commit_has_no_cancellation_point(void **state)
     (void)state;
     dw_watchdog_install("test_cancel", "pending");
     alarm(60);
-    char path[DW_TMPDIR_SIZE], directory[DW_TMPDIR_SIZE + 8];
-    dw_tmpdir_make(path, "doomed");
-    (void)snprintf(directory, sizeof directory, "%s/log", path);
-    struct dwal_options options = DWAL_OPTIONS_INIT;
-    options.volume_size = 1 << 20;
-    options.blanks = 1;
-    options.backend = "sync";
-    assert_int_equal(dwal_create(directory, &options), 0);
+    char path[DW_TMPDIR_SIZE], directory[DIRECTORY_SIZE];
+    struct dwal_options options = make_log(path, directory);
     for (int variant = 0; variant < 4; variant++) {
         options.durable = variant == 1 ? reach_a_point : NULL;
         options.written = variant == 2 ? reach_a_point_too : NULL;
