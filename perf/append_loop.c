@@ -17,9 +17,7 @@ static void check(int result)
     exit(1);
 }
 
-/* A function of its own, never inlined: the script asks callgrind for what it costs with all that it calls. */
-__attribute__((noinline)) void append_all(dwal *log, const struct dwal_entry *entry, unsigned long count);
-void append_all(dwal *log, const struct dwal_entry *entry, unsigned long count)
+static void append_all(dwal *log, const struct dwal_entry *entry, unsigned long count)
 {
     for (unsigned long i = 0; i < count; i++)
         check(dwal_append(log, entry, NULL, NULL));

@@ -3,9 +3,11 @@
  * Happy path: a file of real zeros (16 MiB, synced, so that no later write meets the file system's journal), then one
  * thread overwrites it block by block with pwritev2(RWF_DSYNC) past the page cache and takes the time of each call.
  * Prints one JSON line: count, p50, p99, p99.9 and max in microseconds. Failure: a message and status 1.
- * The file is removed at the end. usage: bare_write DIRECTORY [SECONDS [WRITE_SIZE]] */
+ * The file is removed at the end. "tick": with a timer ahead, as dwal writes (perf/tick.h).
+ * usage: bare_write DIRECTORY [SECONDS [WRITE_SIZE [tick]]] */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "perf/measure.h"
+#include "perf/tick.h"
 
 #define FILE_SIZE (16u << 20)
 #define ALIGNMENT 4096u
@@ -42,13 +45,16 @@ static int open_prefilled(const char *directory, unsigned char *bytes)
     return file;
 }
 
-static void measure(int file, unsigned char *bytes, size_t size, double seconds, struct perf_histogram *histogram)
+static void measure(int file, unsigned char *bytes, size_t size, double seconds, struct perf_tick *tick,
+                    struct perf_histogram *histogram)
 {
     uint64_t end = perf_now_ns() + (uint64_t)(seconds * 1e9);
     off_t at = 0;
     for (uint64_t now = perf_now_ns(); now < end;) {
         struct iovec part = {.iov_base = bytes, .iov_len = size};
         memcpy(bytes, &now, sizeof now);
+        if (tick)
+            perf_tick_keep(tick, now);
         if (pwritev2(file, &part, 1, at, RWF_DSYNC) != (ssize_t)size)
             stop("durable write");
         uint64_t done = perf_now_ns();
@@ -64,7 +70,7 @@ int main(int argument_count, char **arguments)
     double seconds = argument_count > 2 ? strtod(arguments[2], NULL) : 2.0;
     size_t size = argument_count > 3 ? strtoul(arguments[3], NULL, 10) : 4096;
     if (argument_count < 2 || seconds <= 0 || size == 0 || size % 512 != 0 || size > 1u << 20) {
-        fprintf(stderr, "usage: bare_write DIRECTORY [SECONDS [WRITE_SIZE]]\n");
+        fprintf(stderr, "usage: bare_write DIRECTORY [SECONDS [WRITE_SIZE [tick]]]\n");
         return 2;
     }
     void *memory = NULL;
@@ -72,7 +78,10 @@ int main(int argument_count, char **arguments)
         stop("memory");
     memset(memory, 0, 1 << 20);
     int file = open_prefilled(arguments[1], memory);
-    measure(file, memory, size, seconds, &histogram);
+    struct perf_tick tick = perf_tick_make();
+    bool keeps_tick = argument_count > 4 && strcmp(arguments[4], "tick") == 0;
+    measure(file, memory, size, seconds, keeps_tick ? &tick : NULL, &histogram);
+    close(tick.timer);
     printf("{\"what\":\"bare_write\",\"size\":%zu,\"ops\":%llu,", size, (unsigned long long)histogram.count);
     perf_histogram_print(&histogram);
     printf("}\n");

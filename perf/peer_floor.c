@@ -9,16 +9,15 @@
  * Failure: a message and status 1. usage: load_main (load.h); at most 64 callers of 64 KiB. */
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "perf/load.h"
+#include "perf/tick.h"
 
-enum { FILE_SIZE = 1 << 30, GROUP_MAX = 16 << 20, BLOCK = 4096, TICK_AHEAD_NS = 2500000, TICK_LEFT_NS = 250000 };
+enum { FILE_SIZE = 1 << 30, GROUP_MAX = 16 << 20, BLOCK = 4096 };
 #define GROUP_ONE (UINT64_C(1) << 32)
 
 struct group {
@@ -79,24 +78,9 @@ static uint32_t close_group(size_t *size)
     }
 }
 
-static void keep_tick(int timer)
-{
-    static uint64_t expires_ns;
-    static int where = -1;
-    uint64_t now_ns = perf_now_ns();
-    int here = sched_getcpu();
-    if (here == where && now_ns + TICK_LEFT_NS < expires_ns)
-        return;
-    where = here;
-    expires_ns = now_ns + TICK_AHEAD_NS;
-    struct itimerspec when = {
-        .it_value = {.tv_sec = (time_t)(expires_ns / 1000000000u), .tv_nsec = (long)(expires_ns % 1000000000u)}};
-    (void)timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL);
-}
-
 static void *write_all_groups(void *unused)
 {
-    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    struct perf_tick tick = perf_tick_make();
     size_t place = 0, size;
     for (uint32_t number; (number = close_group(&size)) != 0;) {
         struct group *group = &groups[number % 2];
@@ -105,7 +89,7 @@ static void *write_all_groups(void *unused)
         size_t whole = (size + BLOCK - 1) & ~(size_t)(BLOCK - 1);
         if (place + whole > FILE_SIZE)
             place = 0;
-        keep_tick(timer);
+        perf_tick_keep(&tick, perf_now_ns());
         struct iovec part = {group->bytes, whole};
         if (pwritev2(file, &part, 1, (off_t)place, RWF_DSYNC) != (ssize_t)whole)
             load_stop("floor", "a write failed");
@@ -114,7 +98,7 @@ static void *write_all_groups(void *unused)
         atomic_store_explicit(&done, number, memory_order_seq_cst);
         wake(&done, UINT32_C(1) << number % 32);
     }
-    close(timer);
+    close(tick.timer);
     return unused;
 }
 
