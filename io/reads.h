@@ -1,7 +1,7 @@
 /* reads.h - several reads in flight: what a load has many of, one here and one there.
  *
- * A `dw_reads` belongs to one thread, and with nothing in flight it may change hands. Each read answers what dw_file_read would: 0 and *done bytes, fewer only
- * at the end of the file, or -errno. Reads finish in any order; nobody may count on one.
+ * A `dw_reads` belongs to one thread, and with nothing in flight it may change hands. Each read answers what dw_file_read would:
+ * 0 and *done bytes, fewer only at the end of the file, or -errno. Reads finish in any order; nobody may count on one.
  * Owns: what the kernel is told; a read and its memory are the queue's from submit to reap, the caller's otherwise.
  * Happy path: open -> submit up to `depth` -> reap some -> submit more -> all reaped -> close.
  * Failure: is a read's result; submit and reap cannot fail. Where the disk has no way to have several in flight, or is not

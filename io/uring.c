@@ -232,7 +232,6 @@ static const struct dw_queue_ops uring_ops = {
     .close = close_queue,
 };
 
-/* Newest first; an older kernel answers -EINVAL to flags that it does not know. The first is for one thread alone. */
 /* Rings that went away. A later one may be given the same addresses, in another thread: the kernel orders that, but in calls that
  * liburing makes past libc, which the thread sanitizer does not see. */
 static atomic_uint rings_gone;
@@ -243,6 +242,7 @@ void dw_uring_destroy_ring(struct io_uring *ring)
     io_uring_queue_exit(ring);
 }
 
+/* Newest first; an older kernel answers -EINVAL to flags that it does not know. The first is for one thread alone. */
 int dw_uring_create_ring(struct io_uring *ring, uint32_t depth, bool is_shared, unsigned wanted)
 {
     static const unsigned choices[] = {

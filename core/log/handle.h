@@ -29,8 +29,8 @@ struct dw_damage_list {
 };
 
 struct dwal {
-    struct dw_writer
-        writer; /* first, so that dwal_append hands its own argument on. Writers only, but for the ways of an append */
+    /* First, so that dwal_append hands its own argument on. Writers only, but for the ways of an append. */
+    struct dw_writer writer;
     struct dw_arena *arena; /* memory of ring, store and recovery */
     struct dw_disk *disk;
     bool is_disk_borrowed;

@@ -1,7 +1,7 @@
 /* source.h - blocks of the log as they lie on the device, one at a time, read in larger pieces.
  *
- * Owns: one buffer, and pins on the volume that is read and on those that are read ahead. Called by: recovery, verify, dump and readers, each with a source of its
- * own, on one thread. Changes nothing.
+ * Owns: one buffer, and pins on the volume that is read and on those that are read ahead. Called by: recovery, verify, dump and
+ * readers, each with a source of its own, on one thread. Changes nothing.
  * Happy path: the block is in the buffer; else its volume is pinned and the buffer filled from the block on. Who goes on reading
  * forwards gets larger pieces, each read beside the look at the one before (core/read/ahead.h).
  * Failure: a read error is tried again sector by sector; what still fails is counted in the view, never filled with zeros
@@ -35,9 +35,8 @@ struct dw_source {
     uint64_t base;            /* byte of the file at which the volume starts */
     uint32_t number;          /* DW_VOLUME_NUMBER_NONE: no volume is open */
     int open_error;           /* dwal code that opening it gave */
-    struct dw_volume
-        *beyond[DW_SOURCE_BEYOND]; /* those that follow it, in their order: pinned because their beginnings are
-                                                 * among what is read ahead, and not looked at yet */
+    /* Those that follow it, in their order: pinned because their beginnings are among what is read ahead, and not looked at yet. */
+    struct dw_volume *beyond[DW_SOURCE_BEYOND];
     uint32_t beyond_count;
     uint64_t limit; /* block at and behind which nothing is read ahead; UINT64_MAX: none */
     uint8_t *buffer;
