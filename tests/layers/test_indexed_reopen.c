@@ -60,17 +60,16 @@ static void R2_a_volume_that_lost_its_table_is_scanned(void **state)
 {
     (void)state;
     dwal_indexed *log = dw_indexed_kit_create();
-    dw_indexed_kit_store(log, 1, 3000, 0, 100);
+    dw_indexed_kit_store(log, 1, 2900, 0, 100); /* the last volume has room for what a close writes */
     dw_indexed_kit_close(log);
     log = dw_indexed_kit_open();
-    /* The index and the state of the close, when they began a volume of their own. */
-    assert_in_range(dw_indexed_kit_stats(log).records_scanned, 0, 2);
+    assert_int_equal(dw_indexed_kit_stats(log).records_scanned, 0);
     dw_indexed_kit_close(log);
     overwrite("0000000002.vol", (256 << 10) - 4096, 4096);
     log = dw_indexed_kit_open();
     assert_in_range(dw_indexed_kit_stats(log).records_scanned, 100, 2000); /* that one, and not all */
-    dw_indexed_kit_expect_all(log, 1, 3000, 0, 0);
-    dw_indexed_kit_store(log, 3001, 3500, 0, 100);
+    dw_indexed_kit_expect_all(log, 1, 2900, 0, 0);
+    dw_indexed_kit_store(log, 2901, 3500, 0, 100);
     dw_indexed_kit_close(log);
     log = dw_indexed_kit_open();
     dw_indexed_kit_expect_all(log, 1, 3500, 0, 0);
