@@ -21,8 +21,9 @@
 bool dw_flush_try_role(struct dw_writer *writer)
 {
     uint32_t is_free = 0;
-    /* seq_cst; pairs: ROLE, ROLE-WANT. */
-    return atomic_compare_exchange_strong_explicit(&writer->role, &is_free, 1, memory_order_seq_cst,
+    /* seq_cst, both; pairs: ROLE, ROLE-WANT. The look alone, where it is held: many ask, and each write would fetch its line. */
+    return atomic_load_explicit(&writer->role, memory_order_seq_cst) == 0 &&
+           atomic_compare_exchange_strong_explicit(&writer->role, &is_free, 1, memory_order_seq_cst,
                                                    memory_order_seq_cst);
 }
 
@@ -165,8 +166,7 @@ static int sync_since(struct dw_writer *writer, uint64_t end, uint64_t timeout_n
     raise_want(writer, end);
     if (writer->options.is_single_stepped)
         return sync_single_stepped(writer, end);
-    bool is_held = atomic_load_explicit(&writer->role, memory_order_seq_cst) != 0; /* pairs: ROLE-WANT */
-    if (!is_held && timeout_ns == UINT64_MAX && dw_flush_try_role(writer)) {
+    if (timeout_ns == UINT64_MAX && dw_flush_try_role(writer)) {
         *over_ns = flush_alone(writer, end);
         return dw_durable_lsn(&writer->durable) >= end ? 0 : DWAL_EFAILED;
     }
