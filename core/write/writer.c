@@ -72,15 +72,18 @@ bool dw_writer_count_stall(struct dw_writer *writer, uint64_t start_ns)
     return false;
 }
 
+_Static_assert(DWAL_STAGE_COMMIT == DWAL_STAGE_WAKE + 1 && DWAL_STAGE_COUNT == DWAL_STAGE_COMMIT + 1,
+               "what callers count comes last");
+
 void dw_writer_copy_stage(const struct dw_writer *writer, enum dwal_stage stage, struct dwal_histogram *copy)
 {
-    dw_histogram_copy(&writer->stages[stage], copy);
-    for (uint32_t i = 0; i < DW_CALLER_PARTS; i++) {
-        if (stage == DWAL_STAGE_WAKE)
-            dw_histogram_add(&writer->callers[i].wake, copy);
-        if (stage == DWAL_STAGE_COMMIT)
-            dw_histogram_add(&writer->callers[i].commit, copy);
+    if (stage < DWAL_STAGE_WAKE) {
+        dw_histogram_copy(&writer->stages[stage], copy);
+        return;
     }
+    memset(copy, 0, sizeof *copy);
+    for (const struct dw_caller_stages *part = writer->callers; part < writer->callers + DW_CALLER_PARTS; part++)
+        dw_histogram_add(stage == DWAL_STAGE_WAKE ? &part->wake : &part->commit, copy);
 }
 
 int dw_flusher_start(struct dw_writer *writer)

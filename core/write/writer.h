@@ -108,7 +108,7 @@ struct dw_writer {
     _Atomic uint64_t stall_counted_ns; /* start of the newest write that was counted as stalled; relaxed */
     struct dw_flush flush;
     struct dw_writer_counts counts;
-    struct dw_histogram stages[DWAL_STAGE_COUNT]; /* all but WAKE and COMMIT */
+    struct dw_histogram stages[DWAL_STAGE_WAKE]; /* all but WAKE and COMMIT, which come last */
     struct dw_caller_stages callers[DW_CALLER_PARTS];
 };
 
