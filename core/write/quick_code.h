@@ -22,27 +22,18 @@
 #define QUICK_OUT_OF_LINE static __attribute__((noipa, no_stack_protector))
 #endif
 
-/* A record of any length at its reserved place, which has room: over blocks, or with a header that is cut. */
+/* A record of any length at its reserved place, which has room, with a tag or a block's end in its header or right behind. */
 QUICK_OUT_OF_LINE int put_record(struct dw_writer *writer, const struct dwal_entry *entry, uint32_t data_crc,
                                  uint64_t lsn)
 {
     const struct iovec *part = entry->data;
     struct dw_pen pen;
     bool is_good = dw_pen_open(&pen, writer, lsn, true);
-    if (DW_LIKELY((~(uintptr_t)pen.at & writer->ring.sector_mask) >= DW_RECORD_HEADER_SIZE)) {
-        dw_record_header_put(pen.at, &writer->ring.identity, lsn, data_crc, (uint32_t)part->iov_len, entry->user);
-        pen.at += DW_RECORD_HEADER_SIZE;
-        pen.room -= DW_RECORD_HEADER_SIZE;
-        pen.record_left = part->iov_len;
-        pen.unpublished = DW_SLOT_RECORD + DW_RECORD_HEADER_SIZE;
-    } else {
-        uint8_t header[DW_RECORD_HEADER_SIZE];
-        dw_record_header_put(header, &writer->ring.identity, lsn, data_crc, (uint32_t)part->iov_len, entry->user);
-        pen.record_left = sizeof header + part->iov_len;
-        pen.unpublished = DW_SLOT_RECORD;
-        is_good = is_good && dw_pen_put(&pen, header, sizeof header);
-    }
-    is_good = is_good && dw_pen_put(&pen, part->iov_base, part->iov_len);
+    uint8_t header[DW_RECORD_HEADER_SIZE];
+    dw_record_header_put(header, &writer->ring.identity, lsn, data_crc, (uint32_t)part->iov_len, entry->user);
+    pen.record_left = sizeof header + part->iov_len;
+    pen.unpublished = DW_SLOT_RECORD;
+    is_good = is_good && dw_pen_put(&pen, header, sizeof header) && dw_pen_put(&pen, part->iov_base, part->iov_len);
     dw_assert(is_good); /* nothing was waited for */
     dw_pen_end_record(&pen);
     dw_pen_publish(&pen);
