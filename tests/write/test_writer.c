@@ -109,6 +109,18 @@ static void record_that_ends_at_the_end_of_a_block_or_volume_is_no_spill(void **
     tear_down();
 }
 
+/* Records that were written, read back. */
+static uint64_t count_back(void)
+{
+    struct back back = back_start();
+    struct dw_record_info info;
+    uint8_t *bytes;
+    uint64_t lsn;
+    while (back_next(&back, &info, &bytes, &lsn))
+        free(bytes);
+    return back.records;
+}
+
 /* Commit entries of `blocks` blocks each for as long as they begin in volume 0. Answers the lsn behind the last. */
 static uint64_t commit_through_volume_0(uint32_t blocks, uint32_t *count)
 {
@@ -144,12 +156,7 @@ static void a_commit_that_none_like_it_could_follow_fills_up_its_volume(void **s
     assert_int_equal(append(count, 0, 100, &lsn, &end), 0);
     assert_int_equal(lsn, dw_end_lsn_of_volume(&fake.geometry, 0));
     assert_int_equal(dw_writer_sync(writer, end, UINT64_MAX), 0);
-    struct back back = back_start();
-    struct dw_record_info info;
-    uint8_t *bytes;
-    while (back_next(&back, &info, &bytes, &lsn))
-        free(bytes);
-    assert_int_equal(back.records, count + 1);
+    assert_int_equal(count_back(), count + 1);
     check_written_once();
     tear_down();
 }
@@ -200,12 +207,7 @@ static void no_space_is_an_error_before_anything_is_reserved_and_heals(void **st
     dw_writer_on_space(writer);
     assert_int_equal(append(count++, 0, 1000, &lsn, &end), 0);
     assert_int_equal(dw_writer_sync(writer, end, UINT64_MAX), 0);
-    struct back back = back_start();
-    struct dw_record_info info;
-    uint8_t *bytes;
-    while (back_next(&back, &info, &bytes, &lsn))
-        free(bytes);
-    assert_int_equal(back.records, count);
+    assert_int_equal(count_back(), count);
     tear_down();
 }
 
