@@ -340,7 +340,7 @@ int dw_log_open_on(const struct dw_log_setup *setup, const struct dwal_options *
     log->disk = setup->disk;
     log->is_disk_borrowed = true; /* until the open succeeded */
     log->clock = setup->clock ? setup->clock : &dw_clock_system;
-    dw_writer_init_ways(&log->writer);
+    dw_writer_init_ways(&log->writer, 0); /* for who only reads; dw_writer_init knows the sector size */
     log->is_single_stepped = setup->is_single_stepped;
     int result = dw_options_resolve(given, &log->options);
     log->is_writer = log->options.mode == DWAL_WRITE;

@@ -9,9 +9,10 @@
  * waited for room. */
 DW_NODISCARD int dw_append_reserved(struct dw_writer *writer, const struct dwal_entry *entry, uint32_t data_crc,
                                     uint64_t lsn, bool is_roomy);
-/* The shortest way for any processor. */
-dw_append_one_fn dw_append_plain;
+/* The shortest way for any processor. is_single: checksums are made by the crc32 instruction alone, and sectors
+ * have 512 bytes. */
+dw_append_one_fn *dw_append_plain(bool is_single);
 /* The shortest way for processors with wide registers (core/write/quick_wide.c); NULL: there is none. */
-dw_append_one_fn *dw_append_wide(void);
+dw_append_one_fn *dw_append_wide(bool is_single);
 
 #endif

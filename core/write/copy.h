@@ -79,7 +79,7 @@ DW_INLINE void dw_copy_64(uint8_t *to, const uint8_t *from, size_t size)
     }
 }
 
-/* At most 512 bytes: the first 32, then as many whole steps as end with the last byte, by a jump into straight code. */
+/* At most 511 bytes: the first 32, then as many whole steps as end with the last byte, by a jump into straight code. */
 DW_INLINE void dw_copy_short(uint8_t *to, const uint8_t *from, size_t size)
 {
 #define COPY_STEP(n)                                                                                                   \
@@ -93,7 +93,10 @@ DW_INLINE void dw_copy_short(uint8_t *to, const uint8_t *from, size_t size)
     const uint8_t *from_end = from + size;
     uint8_t *to_end = to + size;
     dw_copy_32(to, from);
-    switch ((size - 1) / 32) {
+    size /= 32;
+    if (!__builtin_constant_p(size))
+        __asm__("" : "+r"(size)); /* or else the compiler asks whether it is in the table */
+    switch (size % 16) {
         COPY_STEP(15);
         COPY_STEP(14);
         COPY_STEP(13);
@@ -117,25 +120,29 @@ DW_INLINE void dw_copy_short(uint8_t *to, const uint8_t *from, size_t size)
 #undef COPY_STEP
 }
 
-/* At most 512 bytes, but mostly few: up to 128 without a jump. */
+/* At most 256 bytes, without a jump that has to be foreseen. */
 DW_INLINE void dw_copy_behind(uint8_t *to, const uint8_t *from, size_t size)
 {
     if (size <= 64) {
         dw_copy_64(to, from, size);
-    } else if (size <= 128) {
-        dw_copy_32(to, from);
-        dw_copy_32(to + 32, from + 32);
-        dw_copy_32(to + size - 64, from + size - 64);
-        dw_copy_32(to + size - 32, from + size - 32);
-    } else {
-        dw_copy_short(to, from, size);
+        return;
     }
+    dw_copy_32(to, from);
+    dw_copy_32(to + 32, from + 32);
+    if (size > 128) {
+        dw_copy_32(to + 64, from + 64);
+        dw_copy_32(to + 96, from + 96);
+        dw_copy_32(to + size - 128, from + size - 128);
+        dw_copy_32(to + size - 96, from + size - 96);
+    }
+    dw_copy_32(to + size - 64, from + size - 64);
+    dw_copy_32(to + size - 32, from + size - 32);
 }
 
 /* Any number. */
 DW_INLINE void dw_copy(uint8_t *to, const uint8_t *from, size_t size)
 {
-    for (; DW_UNLIKELY(size > 512); size -= 512, to += 512, from += 512) {
+    for (; DW_UNLIKELY(size >= 512); size -= 512, to += 512, from += 512) {
 #pragma GCC unroll 16
         for (unsigned at = 0; at < 512; at += 32)
             dw_copy_32(to + at, from + at);
@@ -144,13 +151,30 @@ DW_INLINE void dw_copy(uint8_t *to, const uint8_t *from, size_t size)
 }
 
 /* The whole payload of a sector of 512 bytes. */
-#define DW_COPY_SECTOR (512u - 4u)
+#define DW_COPY_SECTOR      (512u - 4u)
+#define DW_COPY_SECTOR_MASK 511u
 DW_INLINE void dw_copy_sector(uint8_t *to, const uint8_t *from)
 {
 #pragma GCC unroll 16
     for (unsigned at = 0; at < DW_COPY_SECTOR - 32; at += 32)
         dw_copy_32(to + at, from + at);
     dw_copy_32(to + DW_COPY_SECTOR - 32, from + DW_COPY_SECTOR - 32);
+}
+
+/* Of a sector: `size` bytes, or its whole payload. */
+DW_INLINE void dw_copy_any(uint8_t *to, const uint8_t *from, size_t size, size_t sector_mask)
+{
+    if (sector_mask == DW_COPY_SECTOR_MASK)
+        dw_copy_short(to, from, size);
+    else
+        dw_copy(to, from, size);
+}
+DW_INLINE void dw_copy_payload(uint8_t *to, const uint8_t *from, size_t sector_mask)
+{
+    if (sector_mask == DW_COPY_SECTOR_MASK)
+        dw_copy_sector(to, from);
+    else
+        dw_copy(to, from, sector_mask + 1 - DW_TAG_SIZE);
 }
 
 /* Copy to `at` in one block of sectors of 512 bytes, stepping over the tags and stamping them; one right behind the last byte is
@@ -214,6 +238,48 @@ DW_INLINE uint64_t dw_crc32c_odd(size_t size, uint64_t word)
     return DW_CRC32C_8(dw_crc32c_starts[size % 8], word << (-(unsigned)size * 8 & 63));
 }
 
+/* The checksum of at least 8 bytes: a jump into straight code of 512 bytes, which is then repeated. */
+DW_INLINE uint32_t dw_crc32c_by_words(const uint8_t *from, size_t size)
+{
+#define SUM_WORD(n)                                                                                                    \
+    case (n):                                                                                                          \
+        crc = DW_CRC32C_8(crc, dw_crc32c_load(at - 8 - 8 * (n)));                                                      \
+        __attribute__((fallthrough))
+#define SUM_8_WORDS(n)                                                                                                 \
+    SUM_WORD(8 * (n) + 7);                                                                                             \
+    SUM_WORD(8 * (n) + 6);                                                                                             \
+    SUM_WORD(8 * (n) + 5);                                                                                             \
+    SUM_WORD(8 * (n) + 4);                                                                                             \
+    SUM_WORD(8 * (n) + 3);                                                                                             \
+    SUM_WORD(8 * (n) + 2);                                                                                             \
+    SUM_WORD(8 * (n) + 1);                                                                                             \
+    SUM_WORD(8 * (n))
+    uint64_t crc = UINT32_MAX;
+    if (size % 8 != 0)
+        crc = dw_crc32c_odd(size, dw_crc32c_load(from));
+    __asm__("" : "+r"(crc));         /* or else each word starts with code of its own for a crc that is known */
+    size_t first = (size - 8) % 512; /* one word less than stand in front of the last whole 512 bytes */
+    const uint8_t *end = from + size, *at = from + 8 + first;
+    switch (first / 8) {
+        do {
+            __attribute__((fallthrough)); /* once more */
+            SUM_8_WORDS(7);
+            SUM_8_WORDS(6);
+            SUM_8_WORDS(5);
+            SUM_8_WORDS(4);
+            SUM_8_WORDS(3);
+            SUM_8_WORDS(2);
+            SUM_8_WORDS(1);
+            SUM_8_WORDS(0);
+        default:
+            at += 512;
+        } while (at <= end);
+    }
+#undef SUM_8_WORDS
+#undef SUM_WORD
+    return ~(uint32_t)crc;
+}
+
 /* Copy and checksum fewer than 32 bytes in one pass. The 7 bytes in front of `to` may be read. */
 DW_INLINE uint32_t dw_copy_few_with_crc(uint8_t *to, const uint8_t *from, size_t size)
 {
@@ -251,9 +317,7 @@ DW_INLINE uint64_t dw_copy_words_with_crc(uint8_t *to_end, const uint8_t *from_e
         SUM_WORD(4 * (n)-2);                                                                                           \
         SUM_WORD(4 * (n)-3)
     switch (words) {
-        SUM_WORD(63);
-        SUM_WORD(62);
-        SUM_WORD(61);
+        SUM_STEP(16);
         SUM_STEP(15);
         SUM_STEP(14);
         SUM_STEP(13);
@@ -280,6 +344,10 @@ DW_INLINE uint64_t dw_copy_words_with_crc(uint8_t *to_end, const uint8_t *from_e
 }
 
 #else
+DW_INLINE uint32_t dw_crc32c_by_words(const uint8_t *from, size_t size)
+{
+    return dw_crc32c_table(0, from, size);
+}
 DW_INLINE uint32_t dw_copy_few_with_crc(uint8_t *to, const uint8_t *from, size_t size)
 {
     memcpy(to, from, size);

@@ -3,10 +3,21 @@
  * Called by: writer.c, once for each log. Pure. */
 #include "core/write/quick_code.h"
 
-__attribute__((no_stack_protector)) int dw_append_plain(struct dw_writer *writer, const struct dwal_entry *entry,
-                                                        uint64_t *lsn, uint64_t *end)
+__attribute__((no_stack_protector)) static int append_plain(struct dw_writer *writer, const struct dwal_entry *entry,
+                                                            uint64_t *lsn, uint64_t *end)
 {
-    return append_quick(writer, entry, lsn, end);
+    return append_quick(writer, entry, lsn, end, false);
+}
+
+__attribute__((no_stack_protector)) static int
+append_plain_by_words(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end)
+{
+    return append_quick(writer, entry, lsn, end, true);
+}
+
+dw_append_one_fn *dw_append_plain(bool is_single)
+{
+    return is_single ? append_plain_by_words : append_plain;
 }
 
 static bool has_wide_registers(void)
@@ -18,8 +29,9 @@ static bool has_wide_registers(void)
 #endif
 }
 
-dw_append_one_fn *dw_append_quickest(void)
+dw_append_one_fn *dw_append_quickest(uint32_t sector_size)
 {
-    dw_append_one_fn *wide = has_wide_registers() ? dw_append_wide() : NULL;
-    return wide ? wide : dw_append_plain;
+    bool is_single = sector_size == DW_COPY_SECTOR_MASK + 1 && !dw_crc32c_is_folding();
+    dw_append_one_fn *wide = has_wide_registers() ? dw_append_wide(is_single) : NULL;
+    return wide ? wide : dw_append_plain(is_single);
 }

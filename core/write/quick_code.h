@@ -5,8 +5,8 @@
  * counted in instructions (perf/instructions), and does nothing that can be known beforehand: the ring keeps the reciprocal of
  * the sector's payload and the address of each block, a stopped log or one open for reading has a limit of 0.
  * Happy path: room? one atomic add gives the lsn; copy with the checksum on the way; header; one atomic add publishes.
- * Data that is longer than one pass is good for has its checksum made before the reservation. Where a tag lies in the way the
- * record is written as if there were none, and what is behind it moves on by a tag's size: all that is the record's own place.
+ * Data that is longer than one pass is good for has its checksum made before the reservation. Where a sector ends in short data
+ * that is written as if none did, and then the smaller side where it belongs: both are in the record's own place.
  * Everything else goes to append.c: metadata, several pieces, a lack of room. All ways write the same bytes. */
 #ifndef DW_CORE_WRITE_QUICK_CODE_H
 #define DW_CORE_WRITE_QUICK_CODE_H
@@ -21,6 +21,9 @@
 #else /* gcc would pass more arguments than there are registers for, and could not jump there any more */
 #define QUICK_OUT_OF_LINE static __attribute__((noipa, no_stack_protector))
 #endif
+
+/* With fewer bytes than these in front of a sector's end it lies in a record's header, or in the first 32 bytes of its data. */
+#define QUICK_LEFT_MIN (DW_RECORD_HEADER_SIZE + 32)
 
 /* A record of any length at its reserved place, which has room, with a tag or a block's end in its header or right behind. */
 QUICK_OUT_OF_LINE int put_record(struct dw_writer *writer, const struct dwal_entry *entry, uint32_t data_crc,
@@ -40,52 +43,155 @@ QUICK_OUT_OF_LINE int put_record(struct dw_writer *writer, const struct dwal_ent
     return 0;
 }
 
-/* A record whose header is whole in its sector, and has room there behind it unless the block ends with it. It may reach the end of
- * the block, or go on behind it. */
-QUICK_OUT_OF_LINE int put_over_blocks(struct dw_writer *writer, const struct dwal_entry *entry, uint32_t data_crc,
-                                      uint64_t lsn, struct dw_slot *slot, uint8_t *at)
+/* Copy to `at` in one block, stepping over the tags and stamping them, up to the end of `left` bytes or to the end of the block, which
+ * has room for `room` bytes in front of the next tag. Returns NULL when all is copied and does not reach the block's end; else where
+ * the rest begins. `sector_mask` is known beforehand for sectors of 512 bytes. */
+DW_INLINE const uint8_t *copy_to_end(const struct dw_slot *slot, uint8_t *at, const uint8_t *from, size_t room,
+                                     size_t *left, size_t sector_mask)
 {
-    struct dw_ring *ring = &writer->ring;
-    const uint8_t *from = entry->data->iov_base;
-    size_t left = entry->data->iov_len, room = ring->block_payload - lsn % ring->block_payload;
-    dw_record_header_put(at, &ring->identity, lsn, data_crc, (uint32_t)left, entry->user);
-    at += DW_RECORD_HEADER_SIZE;
-    uint64_t next = lsn + room, fills = DW_SLOT_RECORD + DW_RECORD_HEADER_SIZE; /* beside the data */
-    for (room -= DW_RECORD_HEADER_SIZE; left >= room; room = ring->block_payload, next += room) {
-        (void)dw_copy_over_tags(at, from, room, slot->tag, ring->sector_mask);
-        from += room;
-        left -= room;
-        if (left == 0)
-            slot->is_record_end = true;
-        /* release; pairs: BLOCK-FILLED. */
-        atomic_fetch_add_explicit(&slot->filled, fills + room, memory_order_release);
-        if (left == 0)
-            return 0;
-        slot = dw_ring_next_slot(ring, slot);
-        slot->first_record = left < ring->block_payload ? (uint32_t)left : DW_FIRST_RECORD_NONE;
-        if (DW_UNLIKELY(((size_t)(slot - ring->slots) & ring->kick_mask) == 0)) /* as a pen does */
-            dw_writer_flush(writer, next);
-        at = slot->bytes + DW_BLOCK_HEADER_SIZE;
-        fills = 0;
+    if (*left >= room) {
+        dw_copy_any(at, from, room, sector_mask);
+        for (;;) {
+            at += room;
+            from += room;
+            *left -= room;
+            __asm__("" : "+r"(*left)); /* or else it is kept in two registers, before and after */
+            if (at == slot->end)
+                return from;
+            memcpy(at, &slot->tag, DW_TAG_SIZE);
+            at += DW_TAG_SIZE;
+            room = sector_mask + 1 - DW_TAG_SIZE;
+            if (*left < room)
+                break;
+            dw_copy_payload(at, from, sector_mask);
+        }
     }
-    at = dw_copy_over_tags(at, from, left, slot->tag, ring->sector_mask);
-    if (((uintptr_t)at & ring->sector_mask) == 0)
-        memcpy(at, &slot->tag, DW_TAG_SIZE);
-    /* release; pairs: BLOCK-FILLED. */
-    atomic_fetch_add_explicit(&slot->filled, fills + left, memory_order_release);
+    dw_copy_any(at, from, *left, sector_mask);
+    return NULL;
+}
+
+/* A quarter of the ring was filled, up to the lsn `end`: let the flusher go on beside us. */
+QUICK_OUT_OF_LINE int call_flusher(struct dw_writer *writer, uint64_t end)
+{
+    dw_writer_flush(writer, end);
     return 0;
 }
 
-/* Long data: the checksum before the reservation, so that nobody waits for it. */
-QUICK_OUT_OF_LINE int append_long(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn_out,
-                                  uint64_t *end_out)
+/* Is the block behind it the first of a quarter of the ring, at whose start the flusher is called? So it is at the ring's start. */
+DW_INLINE bool begins_quarter(const struct dw_ring *ring, const struct dw_slot *slot)
+{
+    return ((size_t)(slot + 1 - ring->slots) & ring->kick_mask) == 0;
+}
+
+/* A record has got to the end of the block of `slot`: publish that and go on with the `left` bytes of its data at `from` in the next ones. */
+DW_INLINE int go_on(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot, const uint8_t *from,
+                    size_t left, size_t sector_mask)
 {
     struct dw_ring *ring = &writer->ring;
-    const struct iovec *part = entry->data;
-    size_t length = part->iov_len;
+    uint64_t fills = (DW_SLOT_RECORD | (DW_RECORD_HEADER_SIZE + entry->data->iov_len)) - left, kick = 0;
+    for (;;) {
+        if (left == 0)
+            slot->is_record_end = true;
+        /* release; pairs: BLOCK-FILLED. */
+        atomic_fetch_add_explicit(&slot->filled, fills, memory_order_release);
+        if (left == 0)
+            break;
+        if (DW_UNLIKELY(begins_quarter(ring, slot))) {
+            slot = dw_ring_next_slot(ring, slot);
+            kick = slot->lsn;
+        } else {
+            slot++;
+        }
+        slot->first_record = DW_LIKELY(left < ring->block_payload) ? (uint32_t)left : DW_FIRST_RECORD_NONE;
+        fills = left;
+        from = copy_to_end(slot, slot->bytes + DW_BLOCK_HEADER_SIZE, from, sector_mask + 1 - DW_BLOCK_HEADER_SIZE,
+                           &left, sector_mask);
+        if (!from) {
+            /* release; pairs: BLOCK-FILLED. */
+            atomic_fetch_add_explicit(&slot->filled, fills, memory_order_release);
+            break;
+        }
+        fills -= left;
+    }
+    dw_copy_end();
+    return DW_UNLIKELY(kick != 0) ? call_flusher(writer, kick) : 0;
+}
+QUICK_OUT_OF_LINE int go_on_near(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                                 const uint8_t *from, size_t left)
+{
+    return go_on(writer, entry, slot, from, left, DW_COPY_SECTOR_MASK);
+}
+QUICK_OUT_OF_LINE int go_on_far(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                                const uint8_t *from, size_t left)
+{
+    return go_on(writer, entry, slot, from, left, writer->ring.sector_mask);
+}
+
+/* The data of a record of any length, with `room` bytes in front of the next tag. */
+DW_INLINE int put_rest(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot, uint8_t *at,
+                       const uint8_t *from, size_t left, size_t room, size_t sector_mask)
+{
+    from = copy_to_end(slot, at, from, room, &left, sector_mask);
+    if (from)
+        return (sector_mask == DW_COPY_SECTOR_MASK ? go_on_near : go_on_far)(writer, entry, slot, from, left);
+    dw_copy_end();
+    __asm__("" : "+r"(entry)); /* or else the size is kept in a register that has to be saved */
+    /* release; pairs: BLOCK-FILLED. */
+    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD | (DW_RECORD_HEADER_SIZE + entry->data->iov_len),
+                              memory_order_release);
+    return 0;
+}
+
+/* A record of any length whose sector of 512 bytes ends in its header. */
+QUICK_OUT_OF_LINE int put_headless(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                                   uint8_t *at, uint64_t lsn, uint32_t data_crc)
+{
+    uint8_t header[DW_RECORD_HEADER_SIZE];
+    size_t left = (~(uintptr_t)at & DW_COPY_SECTOR_MASK) + 1;
+    if (at + left == slot->end)
+        return put_record(writer, entry, data_crc, lsn);
+    dw_record_header_put(header, &writer->ring.identity, lsn, data_crc, (uint32_t)entry->data->iov_len, entry->user);
+    dw_copy_few(at, header, left);
+    memcpy(at + left, &slot->tag, DW_TAG_SIZE);
+    dw_copy_few(at + left + DW_TAG_SIZE, header + left, DW_RECORD_HEADER_SIZE - left);
+    return put_rest(writer, entry, slot, at + DW_RECORD_HEADER_SIZE + DW_TAG_SIZE, entry->data->iov_base,
+                    entry->data->iov_len, DW_COPY_SECTOR - DW_RECORD_HEADER_SIZE + left, DW_COPY_SECTOR_MASK);
+}
+
+/* A record of any length whose sector of 512 bytes ends in its header or in fewer than 32 bytes of its data. */
+QUICK_OUT_OF_LINE int put_close(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                                uint8_t *at, uint64_t lsn, uint32_t data_crc)
+{
+    size_t left = (~(uintptr_t)at & DW_COPY_SECTOR_MASK) + 1;
+    if (left < DW_RECORD_HEADER_SIZE)
+        return put_headless(writer, entry, slot, at, lsn, data_crc);
+    dw_record_header_put(at, &writer->ring.identity, lsn, data_crc, (uint32_t)entry->data->iov_len, entry->user);
+    return put_rest(writer, entry, slot, at + DW_RECORD_HEADER_SIZE, entry->data->iov_base, entry->data->iov_len,
+                    left - DW_RECORD_HEADER_SIZE, DW_COPY_SECTOR_MASK);
+}
+
+/* A record of any length in sectors of another size than 512 bytes. */
+QUICK_OUT_OF_LINE int put_far(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                              uint8_t *at, uint64_t lsn, uint32_t data_crc)
+{
+    size_t sector_mask = writer->ring.sector_mask, left = (~(uintptr_t)at & sector_mask) + 1;
+    if (left < DW_RECORD_HEADER_SIZE)
+        return put_record(writer, entry, data_crc, lsn);
+    dw_record_header_put(at, &writer->ring.identity, lsn, data_crc, (uint32_t)entry->data->iov_len, entry->user);
+    return put_rest(writer, entry, slot, at + DW_RECORD_HEADER_SIZE, entry->data->iov_base, entry->data->iov_len,
+                    left - DW_RECORD_HEADER_SIZE, sector_mask);
+}
+
+/* Long data: the checksum before the reservation, so that nobody waits for it. is_single: see append_quick. */
+DW_INLINE int append_in_two(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn_out,
+                            uint64_t *end_out, bool is_single)
+{
+    struct dw_ring *ring = &writer->ring;
+    size_t length = entry->data->iov_len;
     if (DW_UNLIKELY(length > DW_RING_FAST_MAX - DW_RECORD_HEADER_SIZE))
         return dw_writer_append(writer, entry, 1, DW_APPEND_WAIT, lsn_out, end_out);
-    uint32_t data_crc = dw_crc32c(0, part->iov_base, length);
+    uint32_t data_crc =
+        is_single ? dw_crc32c_by_words(entry->data->iov_base, length) : dw_crc32c(0, entry->data->iov_base, length);
     uint64_t size = DW_RECORD_HEADER_SIZE + length;
     int64_t last_start = dw_ring_last_start(ring, size);
     if (DW_UNLIKELY((int64_t)atomic_load_explicit(&ring->tail, memory_order_relaxed) > last_start))
@@ -100,17 +206,29 @@ QUICK_OUT_OF_LINE int append_long(struct dw_writer *writer, const struct dwal_en
     struct dw_ring_place place = dw_ring_place_of(ring, lsn);
     struct dw_slot *slot = dw_ring_slot(ring, place.block);
     uint8_t *at = slot->bytes + place.byte;
-    if (DW_UNLIKELY((~(uintptr_t)at & ring->sector_mask) < DW_RECORD_HEADER_SIZE)) /* a tag in it, or right behind */
-        return put_record(writer, entry, data_crc, lsn);
-    if (size >= place.room || ring->sector_mask != DW_COPY_SECTOR + DW_TAG_SIZE - 1)
-        return put_over_blocks(writer, entry, data_crc, lsn, slot, at);
-    dw_record_header_put(at, &ring->identity, lsn, data_crc, (uint32_t)length, entry->user);
-    at = dw_copy_over_near_tags(at + DW_RECORD_HEADER_SIZE, part->iov_base, length, slot->tag);
-    if (((uintptr_t)at & (DW_COPY_SECTOR + DW_TAG_SIZE - 1)) == 0)
-        memcpy(at, &slot->tag, DW_TAG_SIZE);
-    /* release; pairs: BLOCK-FILLED. */
-    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD | size, memory_order_release);
-    return 0;
+    size_t last = ~(uintptr_t)at & ring->sector_mask; /* how far the sector's last byte is */
+    if (!is_single && DW_UNLIKELY(ring->sector_mask != DW_COPY_SECTOR_MASK))
+        return put_far(writer, entry, slot, at, lsn, data_crc);
+    if (DW_UNLIKELY(last < QUICK_LEFT_MIN - 1))
+        return put_close(writer, entry, slot, at, lsn, data_crc);
+    length = entry->data->iov_len;
+    if (last > DW_COPY_SECTOR_MASK || (is_single && length <= DW_QUICK_MAX))
+        __builtin_unreachable(); /* so that the compiler does not ask again */
+    dw_record_head_end(at, dw_record_head_begin(at, &ring->identity, lsn, length, entry->user), data_crc);
+    __asm__("" : "+r"(entry)); /* or else one more register has to be saved */
+    const uint8_t *from = entry->data->iov_base;
+    return put_rest(writer, entry, slot, at + DW_RECORD_HEADER_SIZE, from, length, last + 1 - DW_RECORD_HEADER_SIZE,
+                    DW_COPY_SECTOR_MASK);
+}
+QUICK_OUT_OF_LINE int append_long(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn_out,
+                                  uint64_t *end_out)
+{
+    return append_in_two(writer, entry, lsn_out, end_out, false);
+}
+QUICK_OUT_OF_LINE int append_long_by_words(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn_out,
+                                           uint64_t *end_out)
+{
+    return append_in_two(writer, entry, lsn_out, end_out, true);
 }
 
 /* A record of fewer than 32 bytes in front of its sector's end, its header begun with the checksum `head`. */
@@ -124,77 +242,141 @@ QUICK_OUT_OF_LINE int put_few(struct dw_slot *slot, uint64_t head, size_t length
 
 /* Data of at least 32 bytes, or none, right behind its header at `at`, which is begun with the checksum `head`. Returns the end, and
  * that of what it copied in `from_end`. */
-DW_INLINE uint8_t *put_data(uint8_t *at, uint64_t head, const uint8_t *from, size_t length, const uint8_t **from_end)
+DW_INLINE uint8_t *put_data(uint8_t *at, uint64_t head, const uint8_t *from, size_t length, size_t step,
+                            const uint8_t **from_end)
 {
+    uint8_t *to = at + DW_RECORD_HEADER_SIZE + step;
     uint64_t crc = UINT32_MAX;
     __asm__("" : "+r"(crc)); /* or else each word starts with code of its own for a crc that is known */
     if (length % 32 != 0)
-        crc = dw_copy_odd_with_crc(at + DW_RECORD_HEADER_SIZE, from, length, crc);
-    __asm__("" : "+r"(length)); /* or else the ends are computed before, and there are too few registers */
-    uint8_t *end = at + (DW_RECORD_HEADER_SIZE + length);
+        crc = dw_copy_odd_with_crc(to, from, length, crc);
+    uint8_t *end = at + (DW_RECORD_HEADER_SIZE + step + length);
     *from_end = from + length;
     crc = dw_copy_words_with_crc(end, *from_end, length / 8, crc);
     dw_record_head_end(at, head, ~(uint32_t)crc);
     return end;
 }
 
-/* Short data whose record reaches the end of its block, or goes on behind it. */
-QUICK_OUT_OF_LINE int put_at_end(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t lsn,
-                                 struct dw_slot *slot, uint8_t *at)
+/* Short data over the end of a block and a tag, or into a new quarter of the ring. */
+QUICK_OUT_OF_LINE int put_rarely(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t lsn)
 {
-    uint32_t data_crc = dw_crc32c_short(0, entry->data->iov_base, entry->data->iov_len);
-    if (DW_UNLIKELY((size_t)(slot->end - at) < DW_RECORD_HEADER_SIZE))
-        return put_record(writer, entry, data_crc, lsn);
-    return put_over_blocks(writer, entry, data_crc, lsn, slot, at);
+    return put_record(writer, entry, dw_crc32c_short(0, entry->data->iov_base, entry->data->iov_len), lsn);
 }
 
-/* Short data with a tag in the way, after `left` bytes, in the header or in fewer than 32 bytes. */
-QUICK_OUT_OF_LINE int put_cut(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t lsn,
-                              struct dw_slot *slot, uint8_t *at, size_t left)
+/* Publish a record of which `left` bytes are in front of its block's end, and `behind` behind it. */
+DW_INLINE int publish_both(struct dw_slot *slot, size_t left, size_t behind)
 {
-    uint8_t whole[DW_RECORD_HEADER_SIZE + 32]; /* what stands on both sides of the tag */
-    size_t length = entry->data->iov_len, whole_size = DW_RECORD_HEADER_SIZE;
+    slot->is_record_end = behind == 0;
+    /* release; pairs: BLOCK-FILLED. */
+    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD | left, memory_order_release);
+    if (behind > 0) {
+        slot++;
+        slot->first_record = (uint32_t)behind;
+        /* release; pairs: BLOCK-FILLED. */
+        atomic_fetch_add_explicit(&slot->filled, behind, memory_order_release);
+    }
+    return 0;
+}
+
+/* Short data whose record goes on over the end of a block, after `left` bytes: as over a tag. */
+QUICK_OUT_OF_LINE int put_at_end(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                                 uint8_t *at, uint64_t lsn, size_t left)
+{
+    const uint8_t *from = entry->data->iov_base;
+    size_t length = entry->data->iov_len, behind = DW_RECORD_HEADER_SIZE + length - left;
+    if (begins_quarter(&writer->ring, slot) || behind + DW_BLOCK_HEADER_SIZE > writer->ring.sector_mask)
+        return put_rarely(writer, entry, lsn);
+    uint64_t head = dw_record_head_begin(at, &writer->ring.identity, lsn, length, entry->user);
+    (void)put_data(at, head, from, length, 0, &from);
+    dw_copy_short(at + left + DW_BLOCK_HEADER_SIZE, from - behind, behind);
+    dw_copy_end();
+    return publish_both(slot, left, behind);
+}
+
+/* Short data with the end of a sector, or of its block, after `left` bytes in its header or in fewer than 32 bytes behind it. */
+QUICK_OUT_OF_LINE int put_cut(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                              uint8_t *at, uint64_t lsn, size_t left)
+{
+    uint8_t whole[QUICK_LEFT_MIN]; /* what stands in front of the tag, and with fewer than 32 bytes all */
+    const uint8_t *from = entry->data->iov_base;
+    size_t length = entry->data->iov_len, whole_size = DW_RECORD_HEADER_SIZE, step = DW_TAG_SIZE;
+    size_t behind = whole_size + length - left;
+    uint8_t *tag = at + left, *again = tag + writer->ring.sector_mask + 1;
+    if (tag == slot->end)
+        step = DW_BLOCK_HEADER_SIZE;
+    uint8_t *resume = tag + step, *end = resume + behind;
+    if ((tag == slot->end && begins_quarter(&writer->ring, slot)) || (end >= again && again == slot->end))
+        return put_rarely(writer, entry, lsn);
     uint64_t head = dw_record_head_begin(whole, &writer->ring.identity, lsn, length, entry->user);
     uint32_t data_crc;
     if (length < 32) {
-        data_crc = dw_copy_few_with_crc(whole + whole_size, entry->data->iov_base, length);
+        data_crc = dw_copy_few_with_crc(whole + whole_size, from, length);
         whole_size += length;
     } else {
-        data_crc = dw_copy_with_crc(at + whole_size + DW_TAG_SIZE, entry->data->iov_base, length);
+        data_crc = dw_copy_with_crc(end - length, from, length);
+        dw_copy_32(whole + whole_size, from);
+        if (end >= again) {
+            size_t few = (size_t)(end - again);
+            dw_copy_64(again + DW_TAG_SIZE, from + length - few, few);
+            memcpy(again, tag == slot->end ? &slot[1].tag : &slot->tag, DW_TAG_SIZE);
+        }
     }
     dw_record_head_end(whole, head, data_crc);
     dw_copy_64(at, whole, left);
-    memcpy(at + left, &slot->tag, DW_TAG_SIZE);
-    dw_copy_64(at + left + DW_TAG_SIZE, whole + left, whole_size - left);
+    if (left < whole_size)
+        dw_copy_64(resume, whole + left, whole_size - left);
+    dw_copy_end();
+    if (tag == slot->end)
+        return publish_both(slot, left, behind);
+    memcpy(tag, &slot->tag, DW_TAG_SIZE);
+    /* release; pairs: BLOCK-FILLED. */
+    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD | (left + behind), memory_order_release);
+    return 0;
+}
+
+/* Short data most of which lies behind the end of its sector, `tag`: written as if all did, and then what is in front of it. */
+QUICK_OUT_OF_LINE int put_behind(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                                 uint8_t *at, uint64_t lsn, uint8_t *tag)
+{
+    const struct iovec *part = entry->data;
+    const uint8_t *from = part->iov_base;
+    uint64_t head = dw_record_head_begin(at, &writer->ring.identity, lsn, part->iov_len, entry->user);
+    uint8_t *end = put_data(at, head, from, part->iov_len, DW_TAG_SIZE, &from);
+    __asm__("" : "+r"(end), "+r"(from)); /* or else the length is kept in one more register */
+    size_t size = (size_t)(end - at) - DW_TAG_SIZE;
+    dw_copy_behind(at + DW_RECORD_HEADER_SIZE, from - (size - DW_RECORD_HEADER_SIZE),
+                   (size_t)(tag - at) - DW_RECORD_HEADER_SIZE);
+    memcpy(tag, &slot->tag, DW_TAG_SIZE);
     dw_copy_end();
     /* release; pairs: BLOCK-FILLED. */
-    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD + DW_RECORD_HEADER_SIZE + length, memory_order_release);
+    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD | size, memory_order_release);
     return 0;
 }
 
 /* Short data whose record reaches the end of its sector, or goes on behind it. */
-QUICK_OUT_OF_LINE int put_across(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t lsn,
-                                 struct dw_slot *slot, uint8_t *at)
+QUICK_OUT_OF_LINE int put_across(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                                 uint8_t *at, uint64_t lsn)
 {
     struct dw_ring *ring = &writer->ring;
-    const struct iovec *part = entry->data;
-    size_t left = (~(uintptr_t)at & ring->sector_mask) + 1;
-    uint8_t *tag = at + left;
+    size_t last = ~(uintptr_t)at & ring->sector_mask, length = entry->data->iov_len; /* from here to the last byte */
+    uint8_t *tag = at + last + 1;
+    if (DW_UNLIKELY(last < QUICK_LEFT_MIN - 1))
+        return put_cut(writer, entry, slot, at, lsn, last + 1);
     if (DW_UNLIKELY(tag == slot->end))
-        return put_at_end(writer, entry, lsn, slot, at);
-    size_t length = part->iov_len;
-    if (DW_UNLIKELY(left < DW_RECORD_HEADER_SIZE || length < 32))
-        return put_cut(writer, entry, lsn, slot, at, left);
-    const uint8_t *from = part->iov_base;
+        return put_at_end(writer, entry, slot, at, lsn, last + 1);
+    if (length > 2 * (last + 1 - DW_RECORD_HEADER_SIZE))
+        return put_behind(writer, entry, slot, at, lsn, tag);
+    __asm__("" : "+r"(entry));
+    const uint8_t *from = entry->data->iov_base;
     uint64_t head = dw_record_head_begin(at, &ring->identity, lsn, length, entry->user);
-    uint8_t *end = put_data(at, head, from, length, &from);
+    uint8_t *end = put_data(at, head, from, length, 0, &from);
     __asm__("" : "+r"(end)); /* or else it is kept in three registers: where it is, and how far behind two places */
     size_t behind = (size_t)(end - tag);
     dw_copy_behind(tag + DW_TAG_SIZE, from - behind, behind);
     memcpy(tag, &slot->tag, DW_TAG_SIZE);
     dw_copy_end();
     /* release; pairs: BLOCK-FILLED. */
-    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD + (size_t)(end - at), memory_order_release);
+    atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD | (size_t)(end - at), memory_order_release);
     return 0;
 }
 
@@ -205,16 +387,19 @@ QUICK_OUT_OF_LINE int put_late(struct dw_writer *writer, const struct dwal_entry
     return dw_append_reserved(writer, entry, data_crc, lsn, false);
 }
 
+/* is_single: by the crc32 instruction alone, in sectors of 512 bytes. Else dw_crc32c is the better for all but short data. */
 DW_INLINE int append_quick(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn_out,
-                           uint64_t *end_out)
+                           uint64_t *end_out, bool is_single)
 {
     struct dw_ring *ring = &writer->ring;
     const struct iovec *part = entry->data;
     if (DW_UNLIKELY(entry->metadata_count != 0 || entry->data_count != 1 || part == NULL))
         return dw_writer_append(writer, entry, 1, DW_APPEND_WAIT, lsn_out, end_out);
     size_t length = part->iov_len;
-    if (length > writer->one_pass_max)
+    if (!is_single && length > DW_CRC32C_SHORT)
         return append_long(writer, entry, lsn_out, end_out);
+    if (is_single && length > DW_QUICK_MAX)
+        return append_long_by_words(writer, entry, lsn_out, end_out);
     uint64_t size = DW_RECORD_HEADER_SIZE + length;
     int64_t last_start = dw_ring_last_start(ring, size);
     if (DW_UNLIKELY((int64_t)atomic_load_explicit(&ring->tail, memory_order_relaxed) > last_start))
@@ -230,12 +415,12 @@ DW_INLINE int append_quick(struct dw_writer *writer, const struct dwal_entry *en
     struct dw_slot *slot = dw_ring_slot(ring, place.block);
     uint8_t *at = slot->bytes + place.byte;
     if (DW_UNLIKELY(size > (~(uintptr_t)at & ring->sector_mask))) /* it reaches the sector's last byte */
-        return put_across(writer, entry, lsn, slot, at);
+        return put_across(writer, entry, slot, at, lsn);
     const uint8_t *from = entry->data->iov_base;
     uint64_t head = dw_record_head_begin(at, &ring->identity, lsn, length, entry->user);
     if (length % 32 != 0 && length < 32)
         return put_few(slot, head, length, from, at);
-    (void)put_data(at, head, from, length, &from);
+    (void)put_data(at, head, from, length, 0, &from);
     dw_copy_end();
     /* release; pairs: BLOCK-FILLED. */
     atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD | size, memory_order_release);

@@ -8,17 +8,24 @@
 __attribute__((no_stack_protector)) static int append_wide(struct dw_writer *writer, const struct dwal_entry *entry,
                                                            uint64_t *lsn, uint64_t *end)
 {
-    return append_quick(writer, entry, lsn, end);
+    return append_quick(writer, entry, lsn, end, false);
 }
 
-dw_append_one_fn *dw_append_wide(void)
+__attribute__((no_stack_protector)) static int
+append_wide_by_words(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end)
 {
-    return append_wide;
+    return append_quick(writer, entry, lsn, end, true);
+}
+
+dw_append_one_fn *dw_append_wide(bool is_single)
+{
+    return is_single ? append_wide_by_words : append_wide;
 }
 #else
 /* What is not used otherwise. */
-dw_append_one_fn *dw_append_wide(void)
+dw_append_one_fn *dw_append_wide(bool is_single)
 {
+    (void)is_single;
     return NULL;
 }
 #endif

@@ -19,6 +19,7 @@
 static void slot_prepare(struct dw_ring *ring, uint64_t block)
 {
     struct dw_slot *slot = dw_ring_slot(ring, block);
+    slot->lsn = dw_lsn_of_block(&ring->geometry, block);
     slot->tag = dw_tag_of_volume(&ring->identity, dw_volume_of_block(&ring->geometry, block));
     slot->first_record = 0;
     slot->fill = ring->geometry.payload_size;

@@ -31,6 +31,7 @@ struct dw_slot {
     alignas(DW_CACHE_LINE) _Atomic uint64_t filled;
     uint8_t *bytes;        /* of the block; never changes */
     uint8_t *end;          /* behind its last byte; never changes */
+    uint64_t lsn;          /* of the block's first payload byte; set when the slot is released */
     uint32_t tag;          /* sector tag of the block that owns the slot; set when the slot is released */
     uint32_t first_record; /* 0, a record at the start, until whoever runs on into the block says otherwise */
     uint32_t fill;         /* P, or less once the role sealed the block */

@@ -7,10 +7,9 @@
 #include "base/assert.h"
 #include "core/base/error.h"
 
-void dw_writer_init_ways(struct dw_writer *writer)
+void dw_writer_init_ways(struct dw_writer *writer, uint32_t sector_size)
 {
-    writer->append_one = dw_append_quickest();
-    writer->one_pass_max = dw_crc32c_is_folding() ? DW_CRC32C_SHORT : DW_QUICK_MAX;
+    writer->append_one = dw_append_quickest(sector_size);
 }
 
 int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struct dw_geometry *geometry,
@@ -19,7 +18,7 @@ int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struc
     dw_assert(options->in_flight_writes >= 1 && options->in_flight_writes <= DW_IN_FLIGHT_MAX);
     dw_assert(options->write_blocks_max >= 1);
     memset(writer, 0, sizeof *writer);
-    dw_writer_init_ways(writer);
+    dw_writer_init_ways(writer, geometry->sector_size);
     writer->store = store;
     writer->options = *options;
     dw_durable_init(&writer->durable, geometry, options->next_block, options->durable_callback,

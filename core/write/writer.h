@@ -91,7 +91,6 @@ struct dw_writer {
     struct dw_ring ring; /* first: see its tail */
     /* Set before any thread starts. Of a log that is open for reading too: it refuses. */
     dw_append_one_fn *append_one;
-    size_t one_pass_max; /* longest data that is copied and summed in one pass */
     struct dw_durable durable;
     struct dw_store *store;
     struct dw_writer_options options;
@@ -117,17 +116,17 @@ DW_NODISCARD int dw_writer_init(struct dw_writer *writer, struct dw_store *store
                                 const struct dw_identity *identity, const struct dw_writer_options *options);
 void dw_writer_destroy(struct dw_writer *writer);
 /* All that a log that is open for reading has of a writer, zeros otherwise: the ways of an append, which refuse it. */
-void dw_writer_init_ways(struct dw_writer *writer);
+void dw_writer_init_ways(struct dw_writer *writer, uint32_t sector_size);
 
 /* ---- appenders (core/write/append.c) ---- */
 enum dw_append_flags { DW_APPEND_WAIT = 0, DW_APPEND_NO_WAIT = 1 };
 /* Append `count` entries under one reservation; all but the last carry DW_RECORD_MORE. `lsns` may be NULL. */
 DW_NODISCARD int dw_writer_append(struct dw_writer *writer, const struct dwal_entry *entries, size_t count,
                                   enum dw_append_flags flags, uint64_t *lsns, uint64_t *end);
-/* Longest data for which a record meets one tag at most, whatever the sector size. */
-#define DW_QUICK_MAX (512 - DW_TAG_SIZE - DW_RECORD_HEADER_SIZE)
+/* Longest data that is copied and summed in one pass. */
+#define DW_QUICK_MAX 512
 /* The shortest way of one entry that this processor has (core/write/quick.c); it waits for room where there is none. */
-dw_append_one_fn *dw_append_quickest(void);
+dw_append_one_fn *dw_append_quickest(uint32_t sector_size);
 
 /* ---- durability (core/write/flush.c) ---- */
 /* Raise `want` and wake the flusher if nobody holds the role. */
