@@ -13,6 +13,10 @@
 #include "perf/measure.h"
 
 #define LOAD_THREADS_MAX 256
+#define LOAD_LOOK_NS     UINT64_C(20000000)
+#ifndef LOAD_BYTES_MAX /* a driver whose file does not grow sets no bound */
+#define LOAD_BYTES_MAX (UINT64_C(2) << 30)
+#endif
 
 struct load {
     const char *name, *variant, *directory;
@@ -56,6 +60,10 @@ static inline void *load_run(void *argument)
     for (uint64_t start = perf_now_ns(); left > 0 && __atomic_load_n(&load_phase_now, __ATOMIC_RELAXED) != LOAD_STOPPED;
          left--) {
         int phase = __atomic_load_n(&load_phase_now, __ATOMIC_RELAXED);
+        if (left == 1 && phase == LOAD_WARMING)
+            load_stop("load", "too many bytes before the measurement began");
+        if (left == 1) /* the bound comes before the time is up: what is measured ends here for all */
+            __atomic_store_n(&load_phase_now, (int)LOAD_STOPPED, __ATOMIC_RELAXED);
         memcpy(bytes, &start, load->size < sizeof start ? load->size : sizeof start);
         load_commit(bytes, load->size);
         uint64_t end = perf_now_ns();
@@ -93,7 +101,11 @@ static inline void load_measure(const struct load *load)
     double cpu = perf_cpu_s();
     uint64_t start = perf_now_ns();
     __atomic_store_n(&load_phase_now, (int)LOAD_MEASURING, __ATOMIC_RELAXED);
-    perf_sleep_ns((uint64_t)(load->seconds * 1e9));
+    uint64_t length = (uint64_t)(load->seconds * 1e9);
+    for (uint64_t now = start;
+         now < start + length && __atomic_load_n(&load_phase_now, __ATOMIC_RELAXED) != LOAD_STOPPED;
+         now = perf_now_ns())
+        perf_sleep_ns(start + length - now < LOAD_LOOK_NS ? start + length - now : LOAD_LOOK_NS);
     __atomic_store_n(&load_phase_now, (int)LOAD_STOPPED, __ATOMIC_RELAXED);
     double seconds = (double)(perf_now_ns() - start) / 1e9;
     cpu = perf_cpu_s() - cpu;
@@ -118,7 +130,7 @@ static inline int load_main(int argument_count, char **arguments, const char *na
     load.size = argument_count > 3 ? strtoul(arguments[3], NULL, 10) : 128;
     load.seconds = argument_count > 4 ? strtod(arguments[4], NULL) : 2;
     load.variant = argument_count > 5 ? arguments[5] : "";
-    load.bytes_max = UINT64_C(2) << (strstr(load.variant, "+recycle") ? 36 : 30);
+    load.bytes_max = strstr(load.variant, "+recycle") ? UINT64_MAX : LOAD_BYTES_MAX;
     if (!load.directory || load.threads < 1 || load.threads > LOAD_THREADS_MAX || load.size < 1 || load.seconds <= 0) {
         fprintf(stderr, "usage: %s DIRECTORY [THREADS [SIZE [SECONDS [VARIANT]]]]\n", name);
         return 2;

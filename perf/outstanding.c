@@ -32,7 +32,6 @@ struct outstanding {
     const char *variant;
     int event;
     bool is_recycling;
-    uint64_t trimmed;
     uint32_t first, count; /* in the arrays, round */
     uint64_t start_ns[OUTSTANDING_MAX], end[OUTSTANDING_MAX];
     unsigned char *bytes;
@@ -90,8 +89,6 @@ static void run_for(struct outstanding *o, double seconds, struct perf_histogram
         fill_up(o);
         wait_for_oldest(o);
         take_durable(o, histogram);
-        if (o->is_recycling)
-            check(recycle_trim(o->log, dwal_durable(o->log), &o->trimmed), "trim");
     }
 }
 
@@ -129,6 +126,8 @@ int main(int argument_count, char **arguments)
     check(dwal_open(path, &options, &o.log), "open");
     check(dwal_eventfd(o.log, &o.event), "eventfd");
     perf_wait_for_maker(o.log);
+    if (o.is_recycling)
+        recycle_start(o.log);
     run_for(&o, 0.3, &warming);
     double cpu = perf_cpu_s();
     run_for(&o, seconds, &measured);
@@ -144,6 +143,8 @@ int main(int argument_count, char **arguments)
     perf_histogram_print(&measured);
     printf("}\n");
     free(stats);
+    if (o.is_recycling)
+        recycle_stop();
     check(dwal_close(o.log), "close");
     free(o.bytes);
     return 0;

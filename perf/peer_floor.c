@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define LOAD_BYTES_MAX UINT64_MAX
 #include "perf/load.h"
 #include "perf/tick.h"
 

@@ -1,8 +1,13 @@
 /* recycle.h - the steady state of an engine that takes checkpoints: a log that is trimmed behind itself, so that volumes come
- * back and nothing has to be filled. Asked for by "+recycle" behind a driver's variant. */
+ * back and nothing has to be filled. Asked for by "+recycle" behind a driver's variant.
+ *
+ * Owns: a thread that looks each 2 ms and trims, as a checkpoint does; no caller that is measured waits for the two writes of a trim.
+ * Called by: the main thread, behind the open and before the close. Failure: a message and status 1. */
 #ifndef DW_PERF_RECYCLE_H
 #define DW_PERF_RECYCLE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -34,13 +39,43 @@ static inline void perf_wait_for_maker(dwal *log)
         perf_sleep_ns(UINT64_C(50000000));
     }
 }
-/* After a commit that ended at `end`; each thread keeps its own `*trimmed`. A result of dwal. */
-static inline int recycle_trim(dwal *log, uint64_t end, uint64_t *trimmed)
+static struct recycle {
+    pthread_t thread;
+    dwal *log;
+    _Atomic bool is_stopping; /* relaxed: the join follows */
+} recycle_one;
+
+static inline void *recycle_run(void *argument)
 {
-    if (end <= *trimmed + RECYCLE_KEEP + (RECYCLE_KEEP >> 2))
-        return 0;
-    *trimmed = end - RECYCLE_KEEP;
-    return dwal_trim(log, *trimmed);
+    struct recycle *recycle = argument;
+    uint64_t trimmed = 0;
+    while (!atomic_load_explicit(&recycle->is_stopping, memory_order_relaxed)) {
+        perf_sleep_ns(UINT64_C(2000000));
+        uint64_t durable = dwal_durable(recycle->log);
+        if (durable <= trimmed + RECYCLE_KEEP + (RECYCLE_KEEP >> 2))
+            continue;
+        trimmed = durable - RECYCLE_KEEP;
+        if (dwal_trim(recycle->log, trimmed) != 0) {
+            fprintf(stderr, "trim: %s\n", dwal_last_error()->text);
+            exit(1);
+        }
+    }
+    return NULL;
+}
+
+static inline void recycle_start(dwal *log)
+{
+    recycle_one.log = log;
+    if (pthread_create(&recycle_one.thread, NULL, recycle_run, &recycle_one) != 0) {
+        fprintf(stderr, "trim: no thread\n");
+        exit(1);
+    }
+}
+
+static inline void recycle_stop(void)
+{
+    atomic_store_explicit(&recycle_one.is_stopping, true, memory_order_relaxed);
+    pthread_join(recycle_one.thread, NULL);
 }
 
 #endif
