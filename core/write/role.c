@@ -44,10 +44,15 @@ void dw_flush_release_role(struct dw_writer *writer)
     atomic_store_explicit(&writer->role, 0, memory_order_seq_cst); /* pairs: ROLE, ROLE-WANT */
 }
 
-/* Raise `want`; true when it grew. */
+/* Raise `want`, to the end of a block, since a block is what is written: most who ask find that somebody in the same block asked
+ * before them, and write nothing. true: it grew. */
 static bool raise_want(struct dw_writer *writer, uint64_t end)
 {
-    uint64_t want = atomic_load_explicit(&writer->want, memory_order_relaxed);
+    const struct dw_geometry *g = &writer->ring.geometry;
+    uint64_t want = atomic_load_explicit(&writer->want, memory_order_seq_cst); /* pairs: ROLE-WANT */
+    if (want >= end)
+        return false;
+    end = dw_lsn_of_block(g, dw_block_of_lsn(g, end + g->payload_size - 1));
     while (want < end) {
         if (atomic_compare_exchange_weak_explicit(&writer->want, &want, end, memory_order_seq_cst,
                                                   memory_order_relaxed)) /* pairs: ROLE-WANT */

@@ -98,7 +98,7 @@ struct dw_writer {
     alignas(DW_CACHE_LINE) _Atomic uint32_t
         role;                   /* 1: held. acquire / release; pairs: ROLE; seq_cst with want: ROLE-WANT */
     _Atomic uint32_t is_parked; /* the flusher sleeps without a timer: whoever commits must arm it */
-    alignas(DW_CACHE_LINE) _Atomic uint64_t want; /* everything before this lsn was asked to be durable. Only grows */
+    alignas(DW_CACHE_LINE) _Atomic uint64_t want; /* all before this lsn, a block's end, was asked to be durable. Only grows */
     _Atomic uint64_t want_since_ns;               /* when the oldest unserved request came; 0: none */
     struct dw_event work;                         /* the flusher sleeps here */
     struct dw_event room;                         /* appenders wait here for ring room or space */
