@@ -139,8 +139,8 @@ DW_INLINE void dw_copy_behind(uint8_t *to, const uint8_t *from, size_t size)
     dw_copy_32(to + size - 32, from + size - 32);
 }
 
-/* Any number. */
-DW_INLINE void dw_copy(uint8_t *to, const uint8_t *from, size_t size)
+/* Any number. Out of line: it is for sectors of more than 512 bytes. */
+__attribute__((noinline, unused)) static void dw_copy(uint8_t *to, const uint8_t *from, size_t size)
 {
     for (; DW_UNLIKELY(size >= 512); size -= 512, to += 512, from += 512) {
 #pragma GCC unroll 16

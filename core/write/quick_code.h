@@ -22,8 +22,9 @@
 #define QUICK_OUT_OF_LINE static __attribute__((noipa, no_stack_protector))
 #endif
 
-/* With fewer bytes than these in front of a sector's end it lies in a record's header, or in the first 32 bytes of its data. */
-#define QUICK_LEFT_MIN (DW_RECORD_HEADER_SIZE + 32)
+/* Of a record with fewer bytes than these in front of a sector's end no more stands there than its header and 32 bytes. With as many,
+ * one of short data does not get to the end of the next sector, nor has it fewer than 32 bytes. */
+#define QUICK_LEFT_MIN (DW_RECORD_HEADER_SIZE + 32 + 1)
 
 /* A record of any length at its reserved place, which has room, with a tag or a block's end in its header or right behind. */
 QUICK_OUT_OF_LINE int put_record(struct dw_writer *writer, const struct dwal_entry *entry, uint32_t data_crc,
@@ -158,7 +159,7 @@ QUICK_OUT_OF_LINE int put_headless(struct dw_writer *writer, const struct dwal_e
                     entry->data->iov_len, DW_COPY_SECTOR - DW_RECORD_HEADER_SIZE + left, DW_COPY_SECTOR_MASK);
 }
 
-/* A record of any length whose sector of 512 bytes ends in its header or in fewer than 32 bytes of its data. */
+/* A record of any length whose sector of 512 bytes ends in its header or near it. */
 QUICK_OUT_OF_LINE int put_close(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
                                 uint8_t *at, uint64_t lsn, uint32_t data_crc)
 {
@@ -257,10 +258,14 @@ DW_INLINE uint8_t *put_data(uint8_t *at, uint64_t head, const uint8_t *from, siz
     return end;
 }
 
-/* Short data over the end of a block and a tag, or into a new quarter of the ring. */
-QUICK_OUT_OF_LINE int put_rarely(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t lsn)
+/* Short data over a tag and the end of a block, or into a new quarter of the ring: as if it were long. */
+QUICK_OUT_OF_LINE int put_rarely(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
+                                 uint8_t *at, uint64_t lsn)
 {
-    return put_record(writer, entry, dw_crc32c_short(0, entry->data->iov_base, entry->data->iov_len), lsn);
+    uint32_t data_crc = dw_crc32c_short(0, entry->data->iov_base, entry->data->iov_len);
+    if (writer->ring.sector_mask != DW_COPY_SECTOR_MASK)
+        return put_far(writer, entry, slot, at, lsn, data_crc);
+    return put_close(writer, entry, slot, at, lsn, data_crc);
 }
 
 /* Publish a record of which `left` bytes are in front of its block's end, and `behind` behind it. */
@@ -278,35 +283,36 @@ DW_INLINE int publish_both(struct dw_slot *slot, size_t left, size_t behind)
     return 0;
 }
 
-/* Short data whose record goes on over the end of a block, after `left` bytes: as over a tag. */
-QUICK_OUT_OF_LINE int put_at_end(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
-                                 uint8_t *at, uint64_t lsn, size_t left)
+/* Short data whose record reaches the end of its block, or goes on behind it: as over a tag. */
+QUICK_OUT_OF_LINE int put_at_end(struct dw_writer *writer, const struct dwal_entry *entry, size_t last,
+                                 struct dw_slot *slot, uint8_t *at, uint64_t lsn)
 {
     const uint8_t *from = entry->data->iov_base;
-    size_t length = entry->data->iov_len, behind = DW_RECORD_HEADER_SIZE + length - left;
-    if (begins_quarter(&writer->ring, slot) || behind + DW_BLOCK_HEADER_SIZE > writer->ring.sector_mask)
-        return put_rarely(writer, entry, lsn);
+    size_t length = entry->data->iov_len, behind = DW_RECORD_HEADER_SIZE + length - last - 1;
+    if (begins_quarter(&writer->ring, slot))
+        return put_rarely(writer, entry, slot, at, lsn);
     uint64_t head = dw_record_head_begin(at, &writer->ring.identity, lsn, length, entry->user);
     (void)put_data(at, head, from, length, 0, &from);
-    dw_copy_short(at + left + DW_BLOCK_HEADER_SIZE, from - behind, behind);
+    dw_copy_short(at + last + 1 + DW_BLOCK_HEADER_SIZE, from - behind, behind);
     dw_copy_end();
-    return publish_both(slot, left, behind);
+    return publish_both(slot, last + 1, behind);
 }
 
-/* Short data with the end of a sector, or of its block, after `left` bytes in its header or in fewer than 32 bytes behind it. */
-QUICK_OUT_OF_LINE int put_cut(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
-                              uint8_t *at, uint64_t lsn, size_t left)
+/* Short data with the end of a sector, or of its block, in its header or near it: all of it is written where the rest belongs, and what
+ * is in front of the end is put together on the stack. */
+QUICK_OUT_OF_LINE int put_cut(struct dw_writer *writer, const struct dwal_entry *entry, size_t last,
+                              struct dw_slot *slot, uint8_t *at, uint64_t lsn)
 {
-    uint8_t whole[QUICK_LEFT_MIN]; /* what stands in front of the tag, and with fewer than 32 bytes all */
+    uint8_t whole[QUICK_LEFT_MIN - 1]; /* what stands in front of the tag, and with fewer than 32 bytes all */
     const uint8_t *from = entry->data->iov_base;
     size_t length = entry->data->iov_len, whole_size = DW_RECORD_HEADER_SIZE, step = DW_TAG_SIZE;
-    size_t behind = whole_size + length - left;
+    size_t left = last + 1, behind = whole_size + length - left;
     uint8_t *tag = at + left, *again = tag + writer->ring.sector_mask + 1;
     if (tag == slot->end)
         step = DW_BLOCK_HEADER_SIZE;
     uint8_t *resume = tag + step, *end = resume + behind;
     if ((tag == slot->end && begins_quarter(&writer->ring, slot)) || (end >= again && again == slot->end))
-        return put_rarely(writer, entry, lsn);
+        return put_rarely(writer, entry, slot, at, lsn);
     uint64_t head = dw_record_head_begin(whole, &writer->ring.identity, lsn, length, entry->user);
     uint32_t data_crc;
     if (length < 32) {
@@ -334,42 +340,32 @@ QUICK_OUT_OF_LINE int put_cut(struct dw_writer *writer, const struct dwal_entry 
     return 0;
 }
 
-/* Short data most of which lies behind the end of its sector, `tag`: written as if all did, and then what is in front of it. */
-QUICK_OUT_OF_LINE int put_behind(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
-                                 uint8_t *at, uint64_t lsn, uint8_t *tag)
+/* Short data most of which lies behind the end of its sector: written as if all did, and then what is in front of it. */
+QUICK_OUT_OF_LINE int put_behind(struct dw_writer *writer, const struct dwal_entry *entry, size_t last,
+                                 struct dw_slot *slot, uint8_t *at, uint64_t lsn)
 {
-    const struct iovec *part = entry->data;
-    const uint8_t *from = part->iov_base;
-    uint64_t head = dw_record_head_begin(at, &writer->ring.identity, lsn, part->iov_len, entry->user);
-    uint8_t *end = put_data(at, head, from, part->iov_len, DW_TAG_SIZE, &from);
+    size_t length = entry->data->iov_len;
+    const uint8_t *from = entry->data->iov_base;
+    uint64_t head = dw_record_head_begin(at, &writer->ring.identity, lsn, length, entry->user);
+    uint8_t *end = put_data(at, head, from, length, DW_TAG_SIZE, &from);
     __asm__("" : "+r"(end), "+r"(from)); /* or else the length is kept in one more register */
     size_t size = (size_t)(end - at) - DW_TAG_SIZE;
-    dw_copy_behind(at + DW_RECORD_HEADER_SIZE, from - (size - DW_RECORD_HEADER_SIZE),
-                   (size_t)(tag - at) - DW_RECORD_HEADER_SIZE);
-    memcpy(tag, &slot->tag, DW_TAG_SIZE);
+    dw_copy_behind(at + DW_RECORD_HEADER_SIZE, from - (size - DW_RECORD_HEADER_SIZE), last + 1 - DW_RECORD_HEADER_SIZE);
+    memcpy(at + last + 1, &slot->tag, DW_TAG_SIZE);
     dw_copy_end();
     /* release; pairs: BLOCK-FILLED. */
     atomic_fetch_add_explicit(&slot->filled, DW_SLOT_RECORD | size, memory_order_release);
     return 0;
 }
 
-/* Short data whose record reaches the end of its sector, or goes on behind it. */
-QUICK_OUT_OF_LINE int put_across(struct dw_writer *writer, const struct dwal_entry *entry, struct dw_slot *slot,
-                                 uint8_t *at, uint64_t lsn)
+/* Short data most of which lies in front of the end of its sector: written as if all did, and then what is behind it. */
+QUICK_OUT_OF_LINE int put_before(struct dw_writer *writer, const struct dwal_entry *entry, size_t last,
+                                 struct dw_slot *slot, uint8_t *at, uint64_t lsn)
 {
-    struct dw_ring *ring = &writer->ring;
-    size_t last = ~(uintptr_t)at & ring->sector_mask, length = entry->data->iov_len; /* from here to the last byte */
-    uint8_t *tag = at + last + 1;
-    if (DW_UNLIKELY(last < QUICK_LEFT_MIN - 1))
-        return put_cut(writer, entry, slot, at, lsn, last + 1);
-    if (DW_UNLIKELY(tag == slot->end))
-        return put_at_end(writer, entry, slot, at, lsn, last + 1);
-    if (length > 2 * (last + 1 - DW_RECORD_HEADER_SIZE))
-        return put_behind(writer, entry, slot, at, lsn, tag);
-    __asm__("" : "+r"(entry));
+    size_t length = entry->data->iov_len;
     const uint8_t *from = entry->data->iov_base;
-    uint64_t head = dw_record_head_begin(at, &ring->identity, lsn, length, entry->user);
-    uint8_t *end = put_data(at, head, from, length, 0, &from);
+    uint64_t head = dw_record_head_begin(at, &writer->ring.identity, lsn, length, entry->user);
+    uint8_t *end = put_data(at, head, from, length, 0, &from), *tag = at + last + 1;
     __asm__("" : "+r"(end)); /* or else it is kept in three registers: where it is, and how far behind two places */
     size_t behind = (size_t)(end - tag);
     dw_copy_behind(tag + DW_TAG_SIZE, from - behind, behind);
@@ -380,6 +376,20 @@ QUICK_OUT_OF_LINE int put_across(struct dw_writer *writer, const struct dwal_ent
     return 0;
 }
 
+/* Short data whose record reaches the last byte of its sector, `last` bytes behind its own first, or goes on behind it. All these ways
+ * have the same arguments in the same places. */
+DW_INLINE int put_across(struct dw_writer *writer, const struct dwal_entry *entry, size_t length, size_t last,
+                         struct dw_slot *slot, uint8_t *at, uint64_t lsn)
+{
+    if (DW_UNLIKELY(last < QUICK_LEFT_MIN - 1))
+        return put_cut(writer, entry, last, slot, at, lsn);
+    if (DW_UNLIKELY(at + last + 1 == slot->end))
+        return put_at_end(writer, entry, last, slot, at, lsn);
+    if (length > 2 * (last + 1 - DW_RECORD_HEADER_SIZE))
+        return put_behind(writer, entry, last, slot, at, lsn);
+    return put_before(writer, entry, last, slot, at, lsn);
+}
+
 /* There was room before the addition, and now there is not: others came in between. */
 QUICK_OUT_OF_LINE int put_late(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t lsn)
 {
@@ -387,7 +397,7 @@ QUICK_OUT_OF_LINE int put_late(struct dw_writer *writer, const struct dwal_entry
     return dw_append_reserved(writer, entry, data_crc, lsn, false);
 }
 
-/* is_single: by the crc32 instruction alone, in sectors of 512 bytes. Else dw_crc32c is the better for all but short data. */
+/* is_single: by the crc32 instruction alone, in sectors of 512 bytes; else dw_crc32c is better for all but short data. */
 DW_INLINE int append_quick(struct dw_writer *writer, const struct dwal_entry *entry, uint64_t *lsn_out,
                            uint64_t *end_out, bool is_single)
 {
@@ -414,8 +424,9 @@ DW_INLINE int append_quick(struct dw_writer *writer, const struct dwal_entry *en
     struct dw_ring_place place = dw_ring_place_of(ring, lsn);
     struct dw_slot *slot = dw_ring_slot(ring, place.block);
     uint8_t *at = slot->bytes + place.byte;
-    if (DW_UNLIKELY(size > (~(uintptr_t)at & ring->sector_mask))) /* it reaches the sector's last byte */
-        return put_across(writer, entry, slot, at, lsn);
+    size_t last = ~(uintptr_t)at & ring->sector_mask;
+    if (DW_UNLIKELY(size > last)) /* it reaches the sector's last byte */
+        return put_across(writer, entry, length, last, slot, at, lsn);
     const uint8_t *from = entry->data->iov_base;
     uint64_t head = dw_record_head_begin(at, &ring->identity, lsn, length, entry->user);
     if (length % 32 != 0 && length < 32)
