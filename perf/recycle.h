@@ -1,7 +1,7 @@
 /* recycle.h - the steady state of an engine that takes checkpoints: a log that is trimmed behind itself, so that volumes come
  * back and nothing has to be filled. Asked for by "+recycle" behind a driver's variant.
  *
- * Owns: a thread that looks each 2 ms and trims, as a checkpoint does; no caller that is measured waits for the two writes of a trim.
+ * Owns: a thread that looks each 10 ms and trims, as a checkpoint does; no caller that is measured waits for the two writes of a trim.
  * Called by: the main thread, behind the open and before the close. Failure: a message and status 1. */
 #ifndef DW_PERF_RECYCLE_H
 #define DW_PERF_RECYCLE_H
@@ -16,7 +16,8 @@
 #include "perf/measure.h"
 
 #define RECYCLE_BLANKS 16u
-#define RECYCLE_KEEP   (UINT64_C(256) << 20) /* bytes of the log that are not trimmed */
+#define RECYCLE_KEEP   (UINT64_C(64) << 20) /* bytes of the log that are not trimmed: one volume */
+#define RECYCLE_STEP   (UINT64_C(64) << 20) /* a trim for as many */
 
 /* Cuts "+recycle" off `variant`; true when it was there. */
 static inline bool recycle_is_asked(char *variant)
@@ -50,9 +51,9 @@ static inline void *recycle_run(void *argument)
     struct recycle *recycle = argument;
     uint64_t trimmed = 0;
     while (!atomic_load_explicit(&recycle->is_stopping, memory_order_relaxed)) {
-        perf_sleep_ns(UINT64_C(2000000));
+        perf_sleep_ns(UINT64_C(10000000));
         uint64_t durable = dwal_durable(recycle->log);
-        if (durable <= trimmed + RECYCLE_KEEP + (RECYCLE_KEEP >> 2))
+        if (durable <= trimmed + RECYCLE_KEEP + RECYCLE_STEP)
             continue;
         trimmed = durable - RECYCLE_KEEP;
         if (dwal_trim(recycle->log, trimmed) != 0) {

@@ -132,7 +132,8 @@ static int load(struct dwal *log)
 {
     struct dw_store_options options = {
         .is_read_only = !log->is_writer,
-        .fill_bytes_per_second = (uint64_t)log->options.fill_kib_per_second << 10,
+        .fill_bytes_per_second =
+            log->options.fill_kib_per_second == UINT32_MAX ? 0 : (uint64_t)log->options.fill_kib_per_second << 10,
         .crossing_ns = log->is_single_stepped ? 0 : CROSSING_NS,
         .keep_retired = log->options.keep_retired,
         .is_wiping = log->options.is_wiping,

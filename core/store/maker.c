@@ -232,17 +232,41 @@ static bool is_log_idle(struct dw_store *store, uint64_t now)
     return now - making->busy_ns >= DW_FILL_IDLE_NS;
 }
 
-/* Does filling not keep up with the log? One blank, where four or more are wanted, should be there beyond the one whose
- * making has come as far as the writing of the head: then blanks are made as fast as they are used, and never all at once. */
-static bool is_behind(struct dw_store *store)
+/* Bytes of the head that are durable. */
+static uint64_t used_of_head(struct dw_store *store)
 {
     const struct dw_geometry *geometry = dw_store_geometry(store);
     struct dw_row *head = atomic_load_explicit(&store->head, memory_order_acquire); /* pairs: STORE-HEAD */
     uint64_t first = dw_first_block_of_volume(geometry, head->volume.number), durable = dw_store_durable_block(store);
-    uint64_t used = durable > first ? (durable - first) * geometry->block_size : 0;
-    uint64_t spare = store->superblock.blanks >= BLANKS_FOR_SPARE ? geometry->volume_size : 0;
-    uint64_t made = store->blank_count * geometry->volume_size + (store->making.file ? store->making.filled : 0);
-    return made < used + spare;
+    return durable > first ? (durable - first) * geometry->block_size : 0;
+}
+
+static uint32_t spare_blanks(const struct dw_store *store)
+{
+    return store->superblock.blanks >= BLANKS_FOR_SPARE ? 1 : 0;
+}
+
+/* Does filling not keep up with the log? One blank, where four or more are wanted, should be there beyond the one whose
+ * making has come as far as the writing of the head: then blanks are made as fast as they are used, and never all at once. */
+static bool is_behind(struct dw_store *store)
+{
+    uint64_t size = dw_store_geometry(store)->volume_size;
+    uint64_t made = store->blank_count * size + (store->making.file ? store->making.filled : 0);
+    return made < used_of_head(store) + spare_blanks(store) * size;
+}
+
+/* Is there no need yet? For each blank that is missing a share of one is filled as large as the share of the head that is used, so
+ * that a slow log is not disturbed by a hurry of ours. Of four or more one may be missing: a trim often brings a volume back. */
+static bool is_ahead(struct dw_store *store)
+{
+    const struct dw_geometry *geometry = dw_store_geometry(store);
+    uint32_t enough = store->blank_count + spare_blanks(store), wanted = store->superblock.blanks;
+    uint64_t missing = wanted > enough ? wanted - enough : 0, used = used_of_head(store);
+    if (missing == 0 || used == 0)
+        return true;
+    uint64_t rest =
+        geometry->volume_size - geometry->data_blocks * geometry->block_size; /* a blank's, never a head's */
+    return (store->making.file ? store->making.filled : 0) >= used * missing + rest;
 }
 
 static size_t chunk_of(bool is_fast, bool is_late)
@@ -285,6 +309,10 @@ static int fill_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
     bool is_late = !is_fast && is_behind(store);
     if (now < due && (making->is_blocked || !(is_fast || is_late))) {
         *wait_ns = dw_min_u64(*wait_ns, dw_min_u64(due - now, DW_FILL_LOOK_NS));
+        return 0;
+    }
+    if (!is_fast && !is_late && store->options.fill_bytes_per_second != 0 && is_ahead(store)) {
+        *wait_ns = dw_min_u64(*wait_ns, DW_FILL_LOOK_NS);
         return 0;
     }
     uint64_t filled = making->file ? making->filled : 0;

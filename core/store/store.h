@@ -70,7 +70,7 @@ struct dw_store_hooks {
 struct dw_store_options {
     bool is_read_only;
     uint32_t in_flight_blocks;      /* L of this writer */
-    uint64_t fill_bytes_per_second; /* pace while commits run */
+    uint64_t fill_bytes_per_second; /* the fastest while commits run; 0: as fast as it goes */
     uint64_t crossing_ns; /* so long, at most, the maker leaves the device to the commits that begin a volume; or 0 */
     bool keep_retired;
     bool is_wiping;      /* overwrite a volume before it becomes a blank or nothing */

@@ -122,18 +122,20 @@ struct dwal_options {
     /* Of one open. */
     enum dwal_mode mode;
     enum dwal_recovery recovery;
-    uint64_t min_lsn;             /* a witness of your own: an lsn that you know to have been durable */
-    uint64_t ring_size;           /* bytes of the in-memory ring, a power of two of blocks; default 8 MiB */
-    uint32_t in_flight_writes;    /* durable writes in flight, 1..4; default 4 (the sync backend uses 1) */
-    uint32_t write_size_max;      /* largest single write, bytes; default 1 MiB, or less if measured to be as good */
-    const char *backend;          /* see dwal_backend; NULL: $DWAL_BACKEND, else measured; see dwal/probe.h */
-    uint32_t marker_delay_ms;     /* idle time before a marker block is written; default 10; UINT32_MAX: never */
-    uint32_t fill_kib_per_second; /* pace of blank filling while commits run; default 65536, that is 64 MiB/s;
-                                     * full speed when a blank is needed at once or nothing became durable for 20 ms */
-    uint32_t stall_report_ms;     /* report a write that takes longer through `event`; default 1000 */
-    bool is_unsafe_buffered;      /* allow a file system without O_DIRECT (tmpfs): for experiments only */
-    bool keep_retired;            /* unlink nothing beyond the blanks wanted: retired volumes all become blanks */
-    uint32_t table_keep; /* bytes of each volume's own table of contents (its beginning) to keep in memory, so that
+    uint64_t min_lsn;          /* a witness of your own: an lsn that you know to have been durable */
+    uint64_t ring_size;        /* bytes of the in-memory ring, a power of two of blocks; default 8 MiB */
+    uint32_t in_flight_writes; /* durable writes in flight, 1..4; default 4 (the sync backend uses 1) */
+    uint32_t write_size_max;   /* largest single write, bytes; default 1 MiB, or less if measured to be as good */
+    const char *backend;       /* see dwal_backend; NULL: $DWAL_BACKEND, else measured; see dwal/probe.h */
+    uint32_t marker_delay_ms;  /* idle time before a marker block is written; default 10; UINT32_MAX: never */
+    /* The fastest at which blanks are filled while commits run; default 65536, that is 64 MiB/s. They are filled no faster than the log
+     * is written (twice as fast when two are missing, and so on), and of four or more one may be missing, since a trim often brings a
+     * volume back. Full speed when nothing became durable for 20 ms or a blank is needed at once; UINT32_MAX: always. */
+    uint32_t fill_kib_per_second;
+    uint32_t stall_report_ms; /* report a write that takes longer through `event`; default 1000 */
+    bool is_unsafe_buffered;  /* allow a file system without O_DIRECT (tmpfs): for experiments only */
+    bool keep_retired;        /* unlink nothing beyond the blanks wanted: retired volumes all become blanks */
+    uint32_t table_keep;      /* bytes of each volume's own table of contents (its beginning) to keep in memory, so that
                                    * dwal_volume_table answers them without a read; default 0 */
 
     dwal_event_fn *event;

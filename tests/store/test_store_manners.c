@@ -23,6 +23,8 @@ static void finish(void)
 
 enum { MIB = 1 << 20, PACE_VOLUME = 4 * MIB };
 
+static uint32_t wanted_blanks; /* 0: as the kit has them */
+
 static void start_paced(void)
 {
     struct dw_sim_options options = {.is_history_off = true};
@@ -33,6 +35,8 @@ static void start_paced(void)
     const char *why;
     assert_int_equal(dw_geometry_init(&kit.create.geometry, 4096, 512, PACE_VOLUME, 0, &why), 0);
     kit.options.fill_bytes_per_second = 64 * MIB;
+    if (wanted_blanks > 0)
+        kit.create.blanks = wanted_blanks;
     assert_int_equal(dw_kit_create(&kit), 0);
     assert_int_equal(dw_kit_start(&kit), 0);
     uint64_t wait_ns;
@@ -64,11 +68,58 @@ static void filling_beside_commits_keeps_its_pace_in_small_chunks(void **state)
     start_paced();
     kit.now_ns += 100000000;
     (void)make_blanks(1, 0);
+    kit.durable_block = kit.create.geometry.data_blocks - 130; /* nearly full when the blank is made */
     uint64_t begun = kit.now_ns;
     assert_int_equal(make_blanks(2, 1), PACE_VOLUME / (64 << 10));
     uint64_t took = kit.now_ns - begun;
     /* The megabyte that went before at full speed is waited for, too. */
     assert_true(took >= 1000000000ull * 9 / 128 && took <= 1000000000ull * 11 / 128);
+    finish();
+}
+
+/* Step for 15 ms, the log not idle and yet going nowhere: what is filled then? */
+static uint64_t filled_by_now(void)
+{
+    uint64_t writes = dw_fault_count(disk, DW_FAULT_WRITE), wait_ns;
+    for (uint64_t end = kit.now_ns + 15000000; kit.now_ns < end;) {
+        if (dw_store_step(kit.store, &wait_ns) != DW_STEP_WORKED)
+            kit.now_ns += dw_min_u64(wait_ns, 1000000);
+    }
+    return (dw_fault_count(disk, DW_FAULT_WRITE) - writes) * (64 << 10);
+}
+
+static void a_slow_log_is_filled_as_slowly(void **state)
+{
+    (void)state;
+    start_paced();
+    kit.now_ns += 100000000;
+    (void)make_blanks(1, 0);
+    kit.now_ns += 100000000; /* so that the pace is none */
+    uint64_t wait_ns, filled = 0, blocks = kit.create.geometry.data_blocks;
+    (void)dw_store_step(kit.store, &wait_ns); /* the log was idle: one piece at full speed */
+    for (uint64_t part = 1; part <= 8; part++) {
+        kit.durable_block = blocks * part / 16;
+        filled += filled_by_now();
+        uint64_t used = PACE_VOLUME / 16 * part;
+        assert_in_range(filled, used > MIB ? used - MIB : 0, used + (64 << 10));
+    }
+    assert_true(filled > 0);
+    assert_int_equal(dw_kit_counts(&kit).blanks_ready, 1);
+    finish();
+}
+
+static void one_blank_of_four_may_be_missing(void **state)
+{
+    (void)state;
+    wanted_blanks = 4;
+    start_paced();
+    wanted_blanks = 0;
+    kit.now_ns += 100000000;
+    (void)make_blanks(3, 0);
+    kit.durable_block = kit.create.geometry.data_blocks / 2;
+    assert_int_equal(filled_by_now(), 0);
+    kit.now_ns += 100000000;
+    (void)make_blanks(4, 0); /* an idle log has them all */
     finish();
 }
 
@@ -222,6 +273,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filling_beside_commits_keeps_its_pace_in_small_chunks),
+        cmocka_unit_test(a_slow_log_is_filled_as_slowly),
+        cmocka_unit_test(one_blank_of_four_may_be_missing),
         cmocka_unit_test(filling_of_an_idle_log_runs_at_full_speed_in_large_chunks),
         cmocka_unit_test(a_log_that_outruns_the_pace_is_filled_as_fast_as_it_is_used),
         cmocka_unit_test(commits_that_begin_a_volume_have_the_device_to_themselves),
