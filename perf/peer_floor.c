@@ -1,9 +1,9 @@
 /* peer_floor.c - what is left when the log is taken away: callers that block, one thread that writes for all of them, and nothing else.
  *
  * A commit is one add to a word, a copy of the bytes, and one sleep; a group is one durable write of whole blocks into a prewritten
- * file and one call that wakes its callers. No records, no checksums, no volumes, no statistics: nothing could be recovered. The
- * processor's tick is kept as dwal keeps it. So this is what the kernel's sleeping and waking of threads and the device allow here:
- * no log whose callers are threads can be much faster on this machine, and what dwal does for its callers is the distance to it.
+ * file and one call for each processor that wakes the callers who sleep there. No records, no checksums, no volumes, no statistics:
+ * nothing could be recovered. The processor's tick is kept as dwal keeps it. So this is what the kernel's sleeping and waking of
+ * threads and the device allow as far as we know how to ask for it, and what dwal does for its callers is the distance to it.
  * Unfair to dwal: all of that. Unfair to it: nothing known.
  * Happy path: reserve in the open group, copy, sleep. The writer closes the group, waits for its copies, writes, wakes.
  * Failure: a message and status 1. usage: load_main (load.h); at most 64 callers of 64 KiB. */
@@ -18,7 +18,7 @@
 #include "perf/load.h"
 #include "perf/tick.h"
 
-enum { FILE_SIZE = 1 << 30, GROUP_MAX = 16 << 20, BLOCK = 4096 };
+enum { FILE_SIZE = 1 << 30, GROUP_MAX = 16 << 20, BLOCK = 4096, LANES = 8 };
 #define GROUP_ONE (UINT64_C(1) << 32)
 
 struct group {
@@ -29,8 +29,12 @@ struct group {
  * the bytes to the writer. */
 static struct group groups[2];
 static _Alignas(128) _Atomic uint64_t open_group = GROUP_ONE; /* number << 32 | bytes reserved in it */
-static _Alignas(128) _Atomic uint32_t done;                   /* futex: number of the last group that is durable */
-static _Alignas(128) _Atomic uint32_t kicks;                  /* futex: the writer sleeps here */
+static _Alignas(128) _Atomic uint32_t done;                   /* number of the last group that is durable */
+static struct lane {                                          /* who went to sleep on one processor, or one of a few */
+    _Alignas(128) _Atomic uint32_t word;                      /* futex: one more for each wake */
+    _Atomic uint32_t sleepers;                                /* groups with somebody in them: a bit for number % 32 */
+} lanes[LANES];
+static _Alignas(128) _Atomic uint32_t kicks; /* futex: the writer sleeps here */
 static _Atomic int is_stopping;
 static int file;
 static pthread_t writer;
@@ -55,8 +59,31 @@ static void load_commit(const void *bytes, size_t size)
         atomic_fetch_add_explicit(&kicks, 1, memory_order_seq_cst);
         wake(&kicks, 1);
     }
-    for (uint32_t seen; (int32_t)((seen = atomic_load_explicit(&done, memory_order_seq_cst)) - number) < 0;)
-        sleep_on(&done, seen, UINT32_C(1) << number % 32);
+    for (uint32_t bit = UINT32_C(1) << number % 32;;) {
+        struct lane *lane = &lanes[sched_getcpu() % LANES];
+        uint32_t seen = atomic_load_explicit(&lane->word, memory_order_seq_cst);
+        if ((atomic_load_explicit(&lane->sleepers, memory_order_seq_cst) & bit) == 0)
+            atomic_fetch_or_explicit(&lane->sleepers, bit, memory_order_seq_cst);
+        if ((int32_t)(atomic_load_explicit(&done, memory_order_seq_cst) - number) >= 0)
+            return;
+        sleep_on(&lane->word, seen, bit);
+    }
+}
+
+/* All who sleep for this group; those of our own processor last, since they may run before we go on. */
+static void wake_group(uint32_t number)
+{
+    uint32_t bit = UINT32_C(1) << number % 32;
+    int here = sched_getcpu();
+    for (int i = 1; i <= LANES; i++) {
+        struct lane *lane = &lanes[(here + i) % LANES];
+        if ((atomic_load_explicit(&lane->sleepers, memory_order_seq_cst) & bit) == 0)
+            continue;
+        atomic_fetch_and_explicit(&lane->sleepers, ~bit, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&lane->word, 1,
+                                  memory_order_seq_cst); /* behind the bit: who saw it there holds an old word */
+        wake(&lane->word, bit);
+    }
 }
 
 /* The next group that somebody is in, closed; *size: its bytes. 0: the end. */
@@ -97,7 +124,7 @@ static void *write_all_groups(void *unused)
         place += whole;
         atomic_store_explicit(&group->copied, 0, memory_order_relaxed);
         atomic_store_explicit(&done, number, memory_order_seq_cst);
-        wake(&done, UINT32_C(1) << number % 32);
+        wake_group(number);
     }
     close(tick.timer);
     return unused;
