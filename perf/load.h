@@ -14,8 +14,9 @@
 
 #define LOAD_THREADS_MAX 256
 #define LOAD_LOOK_NS     UINT64_C(20000000)
-#ifndef LOAD_BYTES_MAX /* a driver whose file does not grow sets no bound */
-#define LOAD_BYTES_MAX (UINT64_C(2) << 30)
+#define LOAD_BYTES_MAX   (UINT64_C(2) << 30) /* of a driver whose file grows; others define LOAD_IS_BOUNDED false */
+#ifndef LOAD_IS_BOUNDED
+#define LOAD_IS_BOUNDED true
 #endif
 
 struct load {
@@ -130,7 +131,8 @@ static inline int load_main(int argument_count, char **arguments, const char *na
     load.size = argument_count > 3 ? strtoul(arguments[3], NULL, 10) : 128;
     load.seconds = argument_count > 4 ? strtod(arguments[4], NULL) : 2;
     load.variant = argument_count > 5 ? arguments[5] : "";
-    load.bytes_max = strstr(load.variant, "+recycle") ? UINT64_MAX : LOAD_BYTES_MAX;
+    bool is_bounded = LOAD_IS_BOUNDED && !strstr(load.variant, "+recycle");
+    load.bytes_max = is_bounded ? LOAD_BYTES_MAX : UINT64_MAX;
     if (!load.directory || load.threads < 1 || load.threads > LOAD_THREADS_MAX || load.size < 1 || load.seconds <= 0) {
         fprintf(stderr, "usage: %s DIRECTORY [THREADS [SIZE [SECONDS [VARIANT]]]]\n", name);
         return 2;

@@ -14,7 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define LOAD_BYTES_MAX UINT64_MAX
+#define LOAD_IS_BOUNDED false
 #include "perf/load.h"
 #include "perf/tick.h"
 

@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define LOAD_BYTES_MAX UINT64_MAX
+#define LOAD_IS_BOUNDED false
 #include "perf/load.h"
 
 enum { FILE_SIZE = 1 << 30, GROUP_MAX = 64 << 20, HEADER = 16 };

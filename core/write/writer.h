@@ -98,10 +98,11 @@ struct dw_writer {
     alignas(DW_CACHE_LINE) _Atomic uint32_t
         role;                   /* 1: held. acquire / release; pairs: ROLE; seq_cst with want: ROLE-WANT */
     _Atomic uint32_t is_parked; /* the flusher sleeps without a timer: whoever commits must arm it */
-    alignas(DW_CACHE_LINE) _Atomic uint64_t want; /* all before this lsn, a block's end, was asked to be durable. Only grows */
-    _Atomic uint64_t want_since_ns;               /* when the oldest unserved request came; 0: none */
-    struct dw_event work;                         /* the flusher sleeps here */
-    struct dw_event room;                         /* appenders wait here for ring room or space */
+    alignas(DW_CACHE_LINE) _Atomic uint64_t
+        want;                       /* all before this lsn, a block's end, was asked to be durable. Only grows */
+    _Atomic uint64_t want_since_ns; /* when the oldest unserved request came; 0: none */
+    struct dw_event work;           /* the flusher sleeps here */
+    struct dw_event room;           /* appenders wait here for ring room or space */
     _Atomic bool is_stopping;
     _Atomic uint64_t write_started_ns; /* 0: no write in flight; for the stall report */
     _Atomic uint64_t stall_counted_ns; /* start of the newest write that was counted as stalled; relaxed */
