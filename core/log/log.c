@@ -50,6 +50,11 @@ static DW_COLD int tell_failure(dwal *log, int result)
     return dw_fail(result, "%s", dwal_error_meaning(result));
 }
 
+static bool is_short(const struct dwal_entry *entry)
+{
+    return entry->data_count == 1 && entry->data && entry->data->iov_len <= DW_COMMIT_SHORT;
+}
+
 int dwal_commit(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64_t *end)
 {
     if (!log->is_writer)
@@ -58,7 +63,8 @@ int dwal_commit(dwal *log, const struct dwal_entry *entry, uint64_t *lsn, uint64
         return refuse_null();
     uint64_t start_ns = dw_writer_now(&log->writer);
     uint64_t record_end;
-    int result = log->writer.append_one(&log->writer, entry, lsn, &record_end);
+    dw_append_one_fn *append = is_short(entry) ? log->writer.commit_one : log->writer.append_one;
+    int result = append(&log->writer, entry, lsn, &record_end);
     if (result < 0)
         return result;
     if (end)

@@ -29,9 +29,10 @@ static bool has_wide_registers(void)
 #endif
 }
 
-dw_append_one_fn *dw_append_quickest(uint32_t sector_size)
+dw_append_one_fn *dw_append_quickest(uint32_t sector_size, bool is_for_sleepers)
 {
-    bool is_single = sector_size == DW_COPY_SECTOR_MASK + 1 && !dw_crc32c_is_folding();
+    bool has_better = dw_crc32c_is_folding() && !(is_for_sleepers && DW_CRC32C_INSTRUCTION);
+    bool is_single = sector_size == DW_COPY_SECTOR_MASK + 1 && !has_better;
     dw_append_one_fn *wide = has_wide_registers() ? dw_append_wide(is_single) : NULL;
     return wide ? wide : dw_append_plain(is_single);
 }

@@ -9,7 +9,8 @@
 
 void dw_writer_init_ways(struct dw_writer *writer, uint32_t sector_size)
 {
-    writer->append_one = dw_append_quickest(sector_size);
+    writer->append_one = dw_append_quickest(sector_size, false);
+    writer->commit_one = dw_append_quickest(sector_size, true);
 }
 
 int dw_writer_init(struct dw_writer *writer, struct dw_store *store, const struct dw_geometry *geometry,

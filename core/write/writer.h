@@ -91,6 +91,7 @@ struct dw_writer {
     struct dw_ring ring; /* first: see its tail */
     /* Set before any thread starts. Of a log that is open for reading too: it refuses. */
     dw_append_one_fn *append_one;
+    dw_append_one_fn *commit_one; /* of at most DW_COMMIT_SHORT bytes, by who has just slept and will sleep again */
     struct dw_durable durable;
     struct dw_store *store;
     struct dw_writer_options options;
@@ -126,8 +127,11 @@ DW_NODISCARD int dw_writer_append(struct dw_writer *writer, const struct dwal_en
                                   enum dw_append_flags flags, uint64_t *lsns, uint64_t *end);
 /* Longest data that is copied and summed in one pass. */
 #define DW_QUICK_MAX 512
-/* The shortest way of one entry that this processor has (core/write/quick.c); it waits for room where there is none. */
-dw_append_one_fn *dw_append_quickest(uint32_t sector_size);
+/* A thread that comes out of the kernel for a moment only pays for widest registers more than they save, up to so many bytes. */
+#define DW_COMMIT_SHORT 1024u
+/* The shortest way of one entry that this processor has (core/write/quick.c); it waits for room where there is none. is_for_sleepers:
+ * without the widest registers. */
+dw_append_one_fn *dw_append_quickest(uint32_t sector_size, bool is_for_sleepers);
 
 /* ---- durability (core/write/flush.c) ---- */
 /* Raise `want` and wake the flusher if nobody holds the role. */
