@@ -232,6 +232,12 @@ static bool is_log_idle(struct dw_store *store, uint64_t now)
     return now - making->busy_ns >= DW_FILL_IDLE_NS;
 }
 
+/* Bytes of the blank that is being made. */
+static uint64_t filled_of_making(const struct dw_store *store)
+{
+    return store->making.file ? store->making.filled : 0;
+}
+
 /* Bytes of the head that are durable. */
 static uint64_t used_of_head(struct dw_store *store)
 {
@@ -251,7 +257,7 @@ static uint32_t spare_blanks(const struct dw_store *store)
 static bool is_behind(struct dw_store *store)
 {
     uint64_t size = dw_store_geometry(store)->volume_size;
-    uint64_t made = store->blank_count * size + (store->making.file ? store->making.filled : 0);
+    uint64_t made = store->blank_count * size + filled_of_making(store);
     return made < used_of_head(store) + spare_blanks(store) * size;
 }
 
@@ -266,7 +272,7 @@ static bool is_ahead(struct dw_store *store)
         return true;
     uint64_t rest =
         geometry->volume_size - geometry->data_blocks * geometry->block_size; /* a blank's, never a head's */
-    return (store->making.file ? store->making.filled : 0) >= used * missing + rest;
+    return filled_of_making(store) >= used * missing + rest;
 }
 
 static size_t chunk_of(bool is_fast, bool is_late)
@@ -315,7 +321,7 @@ static int fill_step(struct dw_store *store, bool *is_worked, uint64_t *wait_ns)
         *wait_ns = dw_min_u64(*wait_ns, DW_FILL_LOOK_NS);
         return 0;
     }
-    uint64_t filled = making->file ? making->filled : 0;
+    uint64_t filled = filled_of_making(store);
     bool is_made;
     int result = dw_blank_make(store, chunk_of(is_fast, is_late), &is_made);
     if (dw_is_shortage(result))
