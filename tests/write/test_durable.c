@@ -19,6 +19,14 @@ static struct dw_durable durable;
 static struct dw_geometry geometry;
 static _Atomic uint64_t appended; /* block up to which waiters may wait */
 
+static void set_up(void)
+{
+    const char *why;
+    assert_int_equal(dw_geometry_init(&geometry, 4096, 512, 1 << 20, 0, &why), 0);
+    dw_durable_init(&durable, &geometry, 0, NULL, NULL);
+    atomic_store(&appended, 0);
+}
+
 struct waiter {
     pthread_t thread;
     uint32_t stride; /* blocks between what it waits for */
@@ -73,10 +81,7 @@ static void advance_all(enum mode mode)
 
 static void run(enum mode mode)
 {
-    const char *why;
-    assert_int_equal(dw_geometry_init(&geometry, 4096, 512, 1 << 20, 0, &why), 0);
-    dw_durable_init(&durable, &geometry, 0, NULL, NULL);
-    atomic_store(&appended, 0);
+    set_up();
     static struct waiter waiters[WAITERS];
     dw_watchdog_install("durable", mode == RELAYED ? "relayed" : mode == MIXED ? "mixed" : "direct");
     alarm(120);
@@ -134,10 +139,7 @@ static void *wait_one_by_one(void *unused)
 static void a_lone_sleeper_is_not_missed(void **state)
 {
     (void)state;
-    const char *why;
-    assert_int_equal(dw_geometry_init(&geometry, 4096, 512, 1 << 20, 0, &why), 0);
-    dw_durable_init(&durable, &geometry, 0, NULL, NULL);
-    atomic_store(&appended, 0);
+    set_up();
     dw_watchdog_install("durable", "alone");
     alarm(120);
     pthread_t waiter;
@@ -188,9 +190,7 @@ static uint32_t lanes_with_sleepers(void)
 static void a_failure_wakes_everybody(void **state)
 {
     (void)state;
-    const char *why;
-    assert_int_equal(dw_geometry_init(&geometry, 4096, 512, 1 << 20, 0, &why), 0);
-    dw_durable_init(&durable, &geometry, 0, NULL, NULL);
+    set_up();
     atomic_store_explicit(&durable.is_split, true, memory_order_relaxed);
     dw_watchdog_install("durable", "failure");
     alarm(60);
@@ -224,9 +224,7 @@ static void *wait_for_first(void *unused)
 static void lanes_are_split_when_many_are_woken(void **state)
 {
     (void)state;
-    const char *why;
-    assert_int_equal(dw_geometry_init(&geometry, 4096, 512, 1 << 20, 0, &why), 0);
-    dw_durable_init(&durable, &geometry, 0, NULL, NULL);
+    set_up();
     dw_watchdog_install("durable", "lanes");
     alarm(60);
     static pthread_t threads[WAITERS];
