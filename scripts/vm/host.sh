@@ -95,7 +95,7 @@ vm_keep_fresh()
 }
 
 # vm_boot NAME: boot $vm_work/NAME.initramfs with vm_drives, after `vm_fresh` has made them as they should be. A guest that
-# stalls is tried once more: the emulated device of QEMU 7.2 forgets a request now and then.
+# stalls is tried once more.
 vm_boot()
 {
     local name=$1 status=0 try
